@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 from counterpoint.core.errors import OptionError, nearest
@@ -71,7 +71,7 @@ def use(make: Callable[..., Any] | Part, **options: Any) -> Part:
     if isinstance(make, Part):
         return use(make.make, **{**make.options, **options})
     known = parameters(make)
-    hints = annotations(make)
+    hints = hints_of(make)
     for name, value in options.items():
         if name not in known:
             raise OptionError(f"{name_of(make)} has no option {name!r}{nearest(name, known)}")
@@ -79,15 +79,15 @@ def use(make: Callable[..., Any] | Part, **options: Any) -> Part:
     return Part(make, dict(options))
 
 
-@lru_cache(maxsize=None)
+@cache
 def parameters(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The options of a function: its keyword-only parameters (what it works on is positional)."""
     signature = inspect.signature(make)
     return {n: p for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
-@lru_cache(maxsize=None)
-def annotations(make: Callable[..., Any]) -> dict[str, Any]:
+@cache
+def hints_of(make: Callable[..., Any]) -> dict[str, Any]:
     target = make.__init__ if inspect.isclass(make) else make  # type: ignore[misc]
     return typing.get_type_hints(target, include_extras=True)
 
@@ -95,7 +95,7 @@ def annotations(make: Callable[..., Any]) -> dict[str, Any]:
 def describe(make: Callable[..., Any]) -> list[tuple[str, str, Any, str]]:
     """(name, type and range, default, sentence) of each option; the sentence stands in the docstring as `name: sentence`."""
     lines = (inspect.getdoc(make) or "").splitlines()
-    hints = annotations(make)
+    hints = hints_of(make)
     rows = []
     for name, parameter in parameters(make).items():
         text = next((line.split(":", 1)[1].strip() for line in lines if line.strip().startswith(f"{name}:")), "")

@@ -266,7 +266,7 @@ class Contrast:
 
 
 def _is_value(part: Part, name: str) -> bool:
-    return Part in getattr(options.annotations(part.make).get(name), "__args__", ())
+    return Part in getattr(options.hints_of(part.make).get(name), "__args__", ())
 
 
 class Model(Protocol):
