@@ -76,7 +76,12 @@ def use(make: Callable[..., Any] | Part, **options: Any) -> Part:
         if name not in known:
             raise OptionError(f"{name_of(make)} has no option {name!r}{nearest(name, known)}")
         check(value, hints.get(name, Any), f"{name_of(make)}: {name}")
-    return Part(make, dict(options))
+    return Part(make, {name: _tuples(value) for name, value in options.items()})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down, so that a part equals itself after it went through YAML."""
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 @cache
@@ -88,19 +93,33 @@ def parameters(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 @cache
 def hints_of(make: Callable[..., Any]) -> dict[str, Any]:
-    target = make.__init__ if inspect.isclass(make) else make  # type: ignore[misc]
-    return typing.get_type_hints(target, include_extras=True)
+    """The evaluated annotation of each option. Those of other parameters are left alone: they may name what only a type checker imports."""
+    target = inspect.unwrap(make.__init__ if inspect.isclass(make) else make)  # type: ignore[misc]
+    written = {n: a for n, a in getattr(target, "__annotations__", {}).items() if n in parameters(make)}
+    shell = types.SimpleNamespace(__annotations__=written, __globals__=getattr(target, "__globals__", {}))
+    return typing.get_type_hints(shell, include_extras=True)
 
 
 def describe(make: Callable[..., Any]) -> list[tuple[str, str, Any, str]]:
     """(name, type and range, default, sentence) of each option; the sentence stands in the docstring as `name: sentence`."""
-    lines = (inspect.getdoc(make) or "").splitlines()
-    hints = hints_of(make)
-    rows = []
-    for name, parameter in parameters(make).items():
-        text = next((line.split(":", 1)[1].strip() for line in lines if line.strip().startswith(f"{name}:")), "")
-        rows.append((name, type_name(hints.get(name, Any)), parameter.default, text))
-    return rows
+    hints, sentences = hints_of(make), _sentences(inspect.getdoc(make) or "", set(parameters(make)))
+    return [(n, type_name(hints.get(n, Any)), p.default, sentences.get(n, "")) for n, p in parameters(make).items()]
+
+
+def _sentences(doc: str, names: set[str]) -> dict[str, str]:
+    """name → its sentence; lines that are indented more than the name's own line go on with it."""
+    found: dict[str, str] = {}
+    last, depth = "", 0
+    for line in doc.splitlines():
+        indent = len(line) - len(line.lstrip())
+        name, colon, rest = line.strip().partition(":")
+        if colon and name in names and name not in found:
+            found[name], last, depth = rest.strip(), name, indent
+        elif last and line.strip() and indent > depth:
+            found[last] = f"{found[last]} {line.strip()}".strip()
+        else:
+            last = ""
+    return found
 
 
 def type_name(hint: Any) -> str:
@@ -157,6 +176,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is collections.abc.Callable or hint is Callable:
         return callable(value)
     return isinstance(value, hint) if isinstance(hint, type) and not getattr(hint, "_is_protocol", False) else True
+
+
+_SOME_PART = Part(dict)
 
 
 # ---- names: what stands in config.yaml -------------------------------------------------------------------------------
@@ -245,12 +267,10 @@ def set_at(node: Any, path: str, value: Any) -> Any:
         if old is None or not (children(old) or isinstance(old, (Part, Mapping))):
             raise OptionError(f"{key!r} is {old!r}: nothing inside it can be set")
         value = set_at(old, rest, value)
-    elif isinstance(value, str) and isinstance(old, Part):
+    elif isinstance(value, str) and (isinstance(old, Part) or _only_a_part(node, key)):
         value = use(resolve(value))
-    elif isinstance(value, (dict, Mapping)) and "use" in value:
+    elif isinstance(value, (Mapping, list)) and not isinstance(value, Part):
         value = from_plain(value)
-    elif isinstance(value, list) and isinstance(old, tuple):
-        value = tuple(value)
     if isinstance(node, Part):
         return use(node.make, **{**node.options, key: value})
     if isinstance(node, Mapping):
@@ -260,6 +280,12 @@ def set_at(node: Any, path: str, value: Any) -> Any:
     hints = typing.get_type_hints(type(node), include_extras=True)
     check(value, hints.get(key, Any), key)
     return dataclasses.replace(node, **{key: value})
+
+
+def _only_a_part(node: Any, key: str) -> bool:
+    """Whether a name that is written here can only mean a part: the option takes parts and no words."""
+    hint = (hints_of(node.make) if isinstance(node, Part) else {}).get(key, Any)
+    return hint is not Any and _fits(_SOME_PART, hint) and not _fits("", hint)
 
 
 def differences(first: Any, second: Any, path: str = "") -> Iterator[str]:
@@ -291,8 +317,11 @@ def to_plain(node: Any) -> Any:
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         fields = {f.name: to_plain(getattr(node, f.name)) for f in dataclasses.fields(node)}
         return {"is": name_of(type(node)), **fields}
-    if node is None or isinstance(node, (bool, int, float, str)):
+    if node is None or isinstance(node, bool):
         return node
+    for plain in (int, float, str):  # NumPy's float64 is a float that YAML cannot write
+        if isinstance(node, plain):
+            return plain(node)
     raise OptionError(f"{node!r} cannot be written to config.yaml: use numbers, words, lists and parts")
 
 
@@ -306,8 +335,23 @@ def from_plain(node: Any) -> Any:
             kind = resolve(node["is"])
             if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
                 raise OptionError(f"{node['is']!r} is not a record of a recipe")
-            return kind(**inner)
+            return _record(kind, inner)
         return inner
     if isinstance(node, list):
         return tuple(from_plain(v) for v in node)
     return node
+
+
+def _record(kind: type, values: Mapping[str, Any]) -> Any:
+    """A dataclass of these values, checked like the options of a part."""
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for name, value in values.items():
+        if name not in fields:
+            raise OptionError(f"{name_of(kind)} has no field {name!r}{nearest(name, fields)}")
+        check(value, hints.get(name, Any), f"{name_of(kind)}: {name}")
+    empty = dataclasses.MISSING
+    missing = [n for n, f in fields.items() if n not in values and f.default is empty and f.default_factory is empty]
+    if missing:
+        raise OptionError(f"{name_of(kind)} lacks {', '.join(map(repr, missing))}")
+    return kind(**values)
