@@ -1,0 +1,38 @@
+"""Similarities at the speed of the matrix product: scores, relations, pairs, and row statistics with exact gradients.
+
+    scores = similarity.cosine(anchors, candidates).divide(0.1)              # (n, m), never made
+    pairs = Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, m))
+    loss = softplus(similarity.negatives_lse(scores, pairs) - similarity.positive_mean(scores, pairs))
+
+Tiles of the scores are made, used and dropped, forward and backward; extra memory grows with n + m and with one tile. Where anchors
+are the candidates (the same tensor object) only the upper triangle is computed. Everything is float32 at least, also under autocast.
+"""
+
+from counterpoint.core.similarity.relation import Pairs, Relation
+from counterpoint.core.similarity.scores import DENSE_LIMIT, Scores, cosine, dot, learned, negative_squared_distance, unit
+from counterpoint.core.similarity.statistics import (
+    Top,
+    candidate_count,
+    candidate_weight,
+    candidates_lse,
+    count,
+    edge_scores,
+    lse,
+    mean,
+    negative_count,
+    negatives_lse,
+    positive_count,
+    positive_mean,
+    positive_weight,
+    positives_lse,
+    softmax_mean,
+    sum_of,
+    top_k,
+    weight,
+)
+
+__all__ = [
+    "DENSE_LIMIT", "Pairs", "Relation", "Scores", "Top", "candidate_count", "candidate_weight", "candidates_lse", "cosine", "count",
+    "dot", "edge_scores", "learned", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse", "positive_count",
+    "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "unit", "weight",
+]  # fmt: skip

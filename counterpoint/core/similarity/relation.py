@@ -1,0 +1,284 @@
+"""Who belongs to whom, described and not stored: `Relation`, and the two of them that make `Pairs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from counterpoint.core.errors import OptionError
+
+Form = Literal["all", "self", "index", "equal", "sparse", "product", "tile", "either", "none"]
+_WIDE = 1 << 31  # an edge (i, j) is the number i · 2³¹ + j
+
+
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """Weights w_ij ≥ 0 between n anchors and m candidates. Make one with the functions named after the forms:
+
+    all()                     w = 1
+    itself()                  w = [i = j]
+    index(target, weights)    target (n,) or (n, k): the candidates of each anchor, −1 = none there
+    equal(anchors, candidates) w = [key_i = key_j]; keys (n,), (m,); −1 or NaN = unknown, equal to nothing
+    sparse(rows, columns, weights)  a list of edges (e,); an edge given twice counts twice
+    product(left, right)      w_ij = left_i · right_j; left (n, k), right (m, k), both ≥ 0: soft labels, codes
+    tile(function)            w = function(i, j) for index tensors that broadcast, (a, 1) and (1, b) or (e,) and (e,): any relation, slower
+    either(one, two, …)       the largest of several weights
+    none()                    w = 0
+
+    and change it with `without` (zero where another relation is not), `within` (zero where two keys differ) and `weighted`.
+    All but `product` (and then `either`), `tile` have roads that cost no more than the scores; memory is linear for all of them.
+    """
+
+    form: Form
+    data: tuple[Any, ...] = ()
+    row: Tensor | None = None
+    column: Tensor | None = None
+    inside: tuple[tuple[Tensor, Tensor], ...] = ()
+    ignored: tuple[Relation, ...] = ()
+
+    # ---- the forms
+
+    @staticmethod
+    def all() -> Relation:
+        """Everyone with everyone."""
+        return Relation("all")
+
+    @staticmethod
+    def itself() -> Relation:
+        """Row i with row i."""
+        return Relation("self")
+
+    @staticmethod
+    def none() -> Relation:
+        """Nobody with anybody."""
+        return Relation("none")
+
+    @staticmethod
+    def index(target: Tensor, weights: Tensor | None = None) -> Relation:
+        """Each anchor with the candidates at `target` (n,) or (n, k) int, −1 = none there; weights of the same shape."""
+        if target.dim() not in (1, 2) or target.is_floating_point() or (weights is not None and weights.shape != target.shape):
+            raise OptionError(
+                f"index targets of shape {tuple(target.shape)}, {target.dtype}; they must be integers (n,) or (n, k), weights alike"
+            )
+        return Relation("index", (target, weights))
+
+    @staticmethod
+    def equal(anchors: Tensor, candidates: Tensor | None = None) -> Relation:
+        """Rows whose keys (n,), (m,) are equal; −1 or NaN = unknown, equal to nothing. Without `candidates` the anchors' keys."""
+        return Relation("equal", _keys(anchors, candidates))
+
+    @staticmethod
+    def sparse(rows: Tensor, columns: Tensor, weights: Tensor | None = None) -> Relation:
+        """The edges (rows_e, columns_e), int (e,), with weights (e,)."""
+        if rows.dim() != 1 or rows.shape != columns.shape or (weights is not None and weights.shape != rows.shape):
+            raise OptionError(f"edges with {tuple(rows.shape)} rows and {tuple(columns.shape)} columns; both must be (e,), weights alike")
+        return Relation("sparse", (rows, columns, weights))
+
+    @staticmethod
+    def product(left: Tensor, right: Tensor) -> Relation:
+        """w_ij = left_i · right_j, left (n, k) and right (m, k), both ≥ 0."""
+        if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[1]:
+            raise OptionError(f"factors of shapes {tuple(left.shape)} and {tuple(right.shape)}; they must be (n, k) and (m, k)")
+        return Relation("product", (left, right))
+
+    @staticmethod
+    def tile(function: Callable[[Tensor, Tensor], Tensor]) -> Relation:
+        """w = function(i, j) ≥ 0 (or bool) of anchor and candidate positions, int tensors that broadcast."""
+        return Relation("tile", (function,))
+
+    @staticmethod
+    def either(*relations: Relation) -> Relation:
+        """The largest of the weights of several relations."""
+        kept = tuple(r for r in relations if r.form != "none")
+        return kept[0] if len(kept) == 1 else Relation("either", kept) if kept else Relation.none()
+
+    # ---- changes
+
+    def without(self, *others: Relation) -> Relation:
+        """This relation, zero wherever one of the others is not."""
+        others = tuple(o for o in others if o.form != "none")
+        return replace(self, ignored=(*self.ignored, *others)) if others else self
+
+    def within(self, anchors: Tensor, candidates: Tensor | None = None) -> Relation:
+        """This relation between rows of equal keys only."""
+        return replace(self, inside=(*self.inside, _keys(anchors, candidates)))
+
+    def weighted(self, row: Tensor | None = None, column: Tensor | None = None) -> Relation:
+        """This relation times weights ≥ 0 per anchor (n,) and per candidate (m,)."""
+        return replace(self, row=_times(self.row, row), column=_times(self.column, column))
+
+    def transposed(self) -> Relation:
+        """The relation of candidates to anchors, where row numbers are known: not for `index` with several targets per anchor."""
+        data = self.data
+        form = self.form
+        if form in ("equal", "product"):
+            data = (data[1], data[0])
+        elif form == "sparse":
+            data = (data[1], data[0], data[2])
+        elif form == "index":
+            rows, columns, weights = _index_edges(*data)
+            form, data = "sparse", (columns, rows, weights)
+        elif form == "tile":
+            function = data[0]
+            data = (lambda i, j: function(j, i),)
+        elif form == "either":
+            data = tuple(r.transposed() for r in data)
+        return Relation(
+            form,
+            data,
+            self.column,
+            self.row,
+            tuple((c, a) for a, c in self.inside),
+            tuple(r.transposed() for r in self.ignored),
+        )
+
+    # ---- what it says
+
+    def at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The weights of single pairs: index tensors that broadcast → float tensor of their common shape (float64 weights stay so)."""
+        weights = self._base(rows, columns)
+        shape = torch.broadcast_shapes(rows.shape, columns.shape)
+        weights = (weights if weights.is_floating_point() else weights.float()).expand(shape)
+        for anchors, candidates in self.inside:
+            weights = weights * _same(anchors, candidates, rows, columns)
+        for other in self.ignored:
+            weights = weights * (other.at(rows, columns) == 0)
+        if self.row is not None:
+            weights = weights * self.row[rows]
+        return weights if self.column is None else weights * self.column[columns]
+
+    def dense(self, shape: tuple[int, int], device: torch.device | None = None) -> Tensor:
+        """All weights (n, m); for small n, tests and drawings."""
+        rows = torch.arange(shape[0], device=device)[:, None]
+        columns = torch.arange(shape[1], device=device)[None, :]
+        return self.at(rows, columns)
+
+    def _base(self, rows: Tensor, columns: Tensor) -> Tensor:
+        if self.form == "all":
+            return torch.ones((), device=rows.device)
+        if self.form == "none":
+            return torch.zeros((), device=rows.device)
+        if self.form == "self":
+            return rows == columns
+        if self.form == "equal":
+            return _same(self.data[0], self.data[1], rows, columns)
+        if self.form == "product":
+            left, right = self.data
+            if rows.dim() == 2 and columns.dim() == 2 and rows.shape[1] == 1 and columns.shape[0] == 1:
+                return left[rows[:, 0]] @ right[columns[0]].T
+            return (left[rows] * right[columns]).sum(-1)
+        if self.form == "tile":
+            return self.data[0](rows, columns)  # type: ignore[no-any-return]
+        if self.form == "either":
+            weights = self.data[0].at(rows, columns)
+            for other in self.data[1:]:
+                weights = torch.maximum(weights, other.at(rows, columns))
+            return weights
+        known, weights = self._table
+        wanted = rows * _WIDE + columns
+        if not len(known):
+            return torch.zeros((), device=rows.device)
+        place = torch.searchsorted(known, wanted).clamp_(max=len(known) - 1)
+        return weights[place] * (known[place] == wanted)
+
+    @cached_property
+    def cache(self) -> dict[Any, Any]:
+        """What has been worked out about this relation, for as long as it lives."""
+        return {}
+
+    @cached_property
+    def _table(self) -> tuple[Tensor, Tensor]:
+        """Edges as sorted numbers without doubles, and their weights (added where an edge stands twice)."""
+        rows, columns, weights = _index_edges(*self.data) if self.form == "index" else self.data
+        numbers, inverse = torch.unique(rows * _WIDE + columns, return_inverse=True)
+        weights = torch.ones(len(rows), device=rows.device) if weights is None else weights
+        return numbers, torch.zeros(len(numbers), dtype=weights.dtype, device=rows.device).index_add(0, inverse, weights)
+
+
+def _times(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return second if first is None else first if second is None else first * second
+
+
+def _keys(anchors: Tensor, candidates: Tensor | None) -> tuple[Tensor, Tensor]:
+    candidates = anchors if candidates is None else candidates
+    if anchors.dim() != 1 or candidates.dim() != 1:
+        raise OptionError(f"keys of shapes {tuple(anchors.shape)} and {tuple(candidates.shape)}; they must be (n,) and (m,)")
+    return anchors, candidates
+
+
+def _same(anchors: Tensor, candidates: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    first = anchors[rows]
+    same = first == candidates[columns]  # NaN equals nothing already
+    return same if first.is_floating_point() else same & (first != -1)
+
+
+def _index_edges(target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """(rows, columns, weights) of an index relation."""
+    target = target if target.dim() == 2 else target[:, None]
+    rows = torch.arange(len(target), device=target.device)[:, None].expand_as(target)
+    there = target >= 0
+    return rows[there], target[there], None if weights is None else weights.reshape(target.shape)[there]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Positives and candidates of n anchors among m candidates; pairs of weight zero in both are ignored.
+
+    positive:  who is pulled.   candidate: who stands in the denominator (as a rule the positives too).
+    shape:     (n, m).
+    block:     None, or two keys (n,), (m,): rows meet only where these are equal (tokens of one item, private candidates).
+    """
+
+    positive: Relation
+    candidate: Relation
+    shape: tuple[int, int]
+    block: tuple[Tensor, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        n, m = self.shape
+        for relation in (self.positive, self.candidate):
+            check_shape(relation, (n, m))
+        if self.block is not None and (len(self.block[0]), len(self.block[1])) != (n, m):
+            raise OptionError(f"block keys of lengths {len(self.block[0])} and {len(self.block[1])} for pairs of shape {self.shape}")
+
+    @cached_property
+    def positives(self) -> Relation:
+        """The positives, inside the block."""
+        return self.positive if self.block is None else self.positive.within(*self.block)
+
+    @cached_property
+    def candidates(self) -> Relation:
+        """The candidates, inside the block."""
+        return self.candidate if self.block is None else self.candidate.within(*self.block)
+
+    @cached_property
+    def negatives(self) -> Relation:
+        """The candidates that are not positive."""
+        return self.candidates.without(self.positive)
+
+    def transposed(self) -> Pairs:
+        """The pairs seen from the candidates."""
+        block = None if self.block is None else (self.block[1], self.block[0])
+        return Pairs(self.positive.transposed(), self.candidate.transposed(), (self.shape[1], self.shape[0]), block)
+
+
+def check_shape(relation: Relation, shape: tuple[int, int]) -> None:
+    """Raise OptionError unless the relation's own sizes fit (n, m)."""
+    n, m = shape
+    sizes: list[tuple[int | None, int | None]] = [(len(a), len(c)) for a, c in relation.inside]
+    if relation.form in ("equal", "product"):
+        sizes.append((len(relation.data[0]), len(relation.data[1])))
+    if relation.form == "index":
+        sizes.append((len(relation.data[0]), None))
+    sizes.append((None if relation.row is None else len(relation.row), None if relation.column is None else len(relation.column)))
+    for rows, columns in sizes:
+        if rows not in (None, n) or columns not in (None, m):
+            raise OptionError(f"a relation '{relation.form}' of {rows or '?'} x {columns or '?'} rows for scores of {n} x {m}")
+    inner = relation.data if relation.form == "either" else ()
+    for other in (*relation.ignored, *inner):
+        check_shape(other, shape)
