@@ -1,190 +1,38 @@
-"""The types that flow: Batch → [View] → Embeddings → (Scores, Pairs) → RowLoss, and the Recipe that joins them.
+"""The Recipe: Batch → [View] → Embeddings → (Scores, Pairs) → RowLoss, joined.
 
-Letters in shapes: b items of a batch, n rows (anchors), m rows (candidates), d width, v views.
+What flows is defined in `core.flow` and `core.similarity`; everything a method needs can be imported from here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from counterpoint.core import options
-from counterpoint.core.errors import OptionError, RequirementError, nearest
+from counterpoint.core.errors import OptionError, RequirementError
+from counterpoint.core.flow import (
+    UNKNOWN,
+    Batch,
+    Embeddings,
+    Progress,
+    RowLoss,
+    Rows,
+    Select,
+    Spaces,
+    Value,
+    View,
+    pick,
+    value_of,
+)
 from counterpoint.core.options import Part
 
 if TYPE_CHECKING:
     from counterpoint.core.similarity import Pairs, Scores
-
-UNKNOWN = -1  # the value of an integer key that is not known; NaN for real-valued keys
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands. `share` goes from 0 to 1 over the whole run."""
-
-    step: int = 0
-    steps: int = 1
-    epoch: int = 0
-    epochs: int = 1
-    stage: str = ""
-
-    @property
-    def share(self) -> float:
-        return min(self.step / max(self.steps, 1), 1.0)
-
-
-Value = float | Part  # a number, or a part `(Progress) -> float` for a number that moves; stateless
-
-
-def value_of(value: Value, now: Progress) -> float:
-    """The number that `value` is at this moment."""
-    return float(value(now)) if isinstance(value, Part) else float(value)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Items as they come from the data.
-
-    fields: modality → (b, …) tensor; a set with one modality calls it "x".
-    keys:   name → (b,) tensor: "item" (the item's id in the set) always; columns of the data and of the run beside it.
-    tables: of the whole set, read-only, shared by all batches: edges, known triples, banks.
-    """
-
-    fields: Mapping[str, Any]
-    keys: Mapping[str, Tensor]
-    tables: Mapping[str, Any] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.keys["item"])
-
-    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
-        def move(x: Any) -> Any:
-            return x.to(device, non_blocking=non_blocking) if hasattr(x, "to") else x
-
-        return replace(
-            self,
-            fields={k: move(v) for k, v in self.fields.items()},
-            keys={k: move(v) for k, v in self.keys.items()},
-        )
-
-
-@dataclass(frozen=True)
-class View:
-    """One observation of each item of a batch.
-
-    name:   its role: "global", "local", "masked", "image" … ; several views may share it.
-    fields: modality → (b, …) tensor.
-    keys:   "item" and what was done: crop box, flip, mask, strength, time … (b,) or (b, k).
-    """
-
-    name: str
-    fields: Mapping[str, Any]
-    keys: Mapping[str, Tensor]
-
-    def __len__(self) -> int:
-        return len(self.keys["item"])
-
-    def part(self, start: int, stop: int) -> View:
-        """The items start … stop of this view."""
-        cut = {k: v[start:stop] for k, v in self.fields.items()}
-        return View(self.name, cut, {k: v[start:stop] for k, v in self.keys.items()})
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Vectors with identity: projections, tokens, prototypes, a queue, a bank, another modality, a teacher.
-
-    z:      (n, d), not normalised.
-    keys:   name → (n,) or (n, k), aligned with z: "item", "view" (position in the list of views), "label" …; −1 / NaN = unknown.
-    shared: not made from this batch (parameters, queue, bank): never gathered from other devices, never chunked.
-    roles:  the names of the views that the key "view" counts.
-    """
-
-    z: Tensor
-    keys: Mapping[str, Tensor]
-    shared: bool = False
-    roles: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.z)
-
-    def where(self, mask: Tensor) -> Rows:
-        """The rows of a boolean mask or of a tensor of positions."""
-        return replace(self, z=self.z[mask], keys={k: v[mask] for k, v in self.keys.items()})
-
-    def detach(self) -> Rows:
-        return replace(self, z=self.z.detach())
-
-    @staticmethod
-    def cat(parts: Sequence[Rows]) -> Rows:
-        """Rows below each other. A key that one of them lacks is unknown there; `shared` only if all are."""
-        if len(parts) == 1:
-            return parts[0]
-        names = {name: next(p.keys[name] for p in parts if name in p.keys) for p in parts for name in p.keys}
-        keys = {}
-        for name, like in names.items():
-            filler = math.nan if like.is_floating_point() else UNKNOWN
-            keys[name] = torch.cat(
-                [p.keys.get(name, like.new_full((len(p), *like.shape[1:]), filler)).to(like.device) for p in parts]
-            )
-        roles = max((p.roles for p in parts), key=len)
-        return Rows(torch.cat([p.z for p in parts]), keys, all(p.shared for p in parts), roles)
-
-
-Embeddings = dict[str, Rows]  # space → rows; the views of a space are stacked, keys["view"] tells them apart
-
-
-@dataclass(frozen=True)
-class RowLoss:
-    """A loss, row by row: the engine averages `values` over `counted` rows of all devices.
-
-    values (n,), 0 where not counted; counted (n,) bool; chance: the value at random embeddings, None where it has none.
-    """
-
-    values: Tensor
-    counted: Tensor
-    chance: float | None = None
-
-    def mean(self) -> Tensor:
-        """Mean over counted rows; zero with a graph attached when there are none."""
-        return self.values.sum() / self.counted.sum().clamp(min=1)
-
-
-@dataclass(frozen=True)
-class Select:
-    """Some rows of a space: those of the views with these roles (or these positions), and with these key values."""
-
-    space: str
-    views: tuple[str | int, ...] | None = None
-    where: Mapping[str, int] = field(default_factory=dict)
-
-    def __call__(self, out: Mapping[str, Rows]) -> Rows:
-        if self.space not in out:
-            raise RequirementError(f"the model emits no space {self.space!r}{nearest(self.space, out)}")
-        rows = out[self.space]
-        mask = None
-        if self.views is not None:
-            wanted = [i for i, role in enumerate(rows.roles) if role in self.views or i in self.views]
-            mask = torch.isin(rows.keys["view"], torch.tensor(wanted, device=rows.z.device))
-        for key, wanted_value in self.where.items():
-            hit = rows.keys[key] == wanted_value
-            mask = hit if mask is None else mask & hit
-        return rows if mask is None else rows.where(mask)
-
-
-Spaces = str | Select | tuple[str | Select, ...]
-
-
-def pick(out: Mapping[str, Rows], spaces: Spaces) -> Rows:
-    """The rows of a space, of a selection, or of several below each other."""
-    several = spaces if isinstance(spaces, tuple) else (spaces,)
-    return Rows.cat([(Select(s) if isinstance(s, str) else s)(out) for s in several])
 
 
 @runtime_checkable
@@ -379,7 +227,8 @@ class Recipe:
             for kind, names in getattr(part.make, "__provides__", {}).items():
                 for name in names:
                     resolved = given.get(name[1:-1]) if name.startswith("{") else name
-                    provided |= {(kind, one) for one in (resolved if isinstance(resolved, (tuple, list)) else [resolved])}
+                    gifts = resolved if isinstance(resolved, (tuple, list)) else [resolved]
+                    provided |= {(kind, one) for one in gifts if isinstance(one, str)}
         always = {("column", "item"), ("column", "view"), ("column", "position")}
         return {k: {n: p for n, p in v.items() if (k, n) not in provided | always} for k, v in needed.items()}
 
@@ -440,9 +289,7 @@ class Spec:
     def only(self) -> Modality:
         """The only modality; an error where there are several."""
         if len(self.modalities) != 1:
-            raise RequirementError(
-                f"this works on one modality and the data have {len(self.modalities)}: {', '.join(self.modalities)}"
-            )
+            raise RequirementError(f"this works on one modality and the data have {len(self.modalities)}: {', '.join(self.modalities)}")
         return next(iter(self.modalities.values()))
 
 
