@@ -1,0 +1,121 @@
+"""Views: related observations of the same items, made for a whole batch at once on the batch's device.
+
+A transform is a function `transform(x, generator, *, options) -> (x', keys)`: x (b, …) and the random parameters of each item from the
+explicit generator; what was done comes back as keys, (b,) or (b, k). The modules are the kinds of data; recipes hold
+`use(views.two, transform=use(views.image.simclr, size=32))`. Transforms act on data and hold no parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Generator, Tensor
+
+from counterpoint.core.errors import DataError, nearest
+from counterpoint.core.options import Part, Whole
+from counterpoint.core.recipe import Batch, Progress, View
+from counterpoint.views import array, image, masking, mixing, series, table, text
+from counterpoint.views.presets import Preset, default, default_crop_transforms, preset, presets
+
+if TYPE_CHECKING:
+    from counterpoint.core.recipe import Spec
+
+
+def _field(batch: Batch, modality: str) -> Any:
+    if modality not in batch.fields:
+        raise DataError(f"the data have no modality {modality!r}{nearest(modality, batch.fields)}")
+    return batch.fields[modality]
+
+
+def _view(batch: Batch, name: str, modality: str, transform: Part | None, generator: Generator) -> View:
+    x = _field(batch, modality)
+    x, done = transform(x, generator) if transform is not None else (x, {})
+    # a column of the data is never overwritten by what a transform says of itself
+    return View(name, {modality: x}, {**done, **batch.keys})
+
+
+def two(
+    batch: Batch,
+    generator: Generator,
+    now: Progress,
+    *,
+    transform: Part,
+    second: Part | None = None,
+    names: tuple[str, str] = ("global", "global"),
+    modality: str = "x",
+) -> list[View]:
+    """Two views of every item.
+
+    transform: what makes the first view, and the second too where `second` is none.
+    second: what makes the second view where it differs (BYOL's asymmetric colours).
+    names: roles of the two views.
+    modality: which field of the batch is looked at.
+    """
+    return [
+        _view(batch, names[0], modality, transform, generator),
+        _view(batch, names[1], modality, second or transform, generator),
+    ]
+
+
+def multi_crop(
+    batch: Batch,
+    generator: Generator,
+    now: Progress,
+    *,
+    global_transform: Part,
+    local_transform: Part,
+    globals: Whole = 2,
+    locals: Whole = 4,
+    modality: str = "x",
+) -> list[View]:
+    """A few views of much of each item, named "global", and several of little, named "local" (SwAV, Caron et al. 2020).
+
+    global_transform: what makes a global view.
+    local_transform: what makes a local view; often smaller, then cheaper to encode.
+    globals: how many global views.
+    locals: how many local views.
+    modality: which field of the batch is looked at.
+    """
+    plan = [("global", global_transform)] * globals + [("local", local_transform)] * locals
+    return [_view(batch, name, modality, transform, generator) for name, transform in plan]
+
+
+def modalities(batch: Batch, generator: Generator, now: Progress, *, transforms: Mapping[str, Part] | None = None) -> list[View]:
+    """One view per modality, named after it: what belongs together in the data is what is related.
+
+    transforms: modality → transform; modalities that are not named are left as they are.
+    """
+    chosen = dict(transforms or {})
+    for name in chosen:
+        _field(batch, name)
+    return [_view(batch, name, name, chosen.get(name), generator) for name in batch.fields]
+
+
+def chain(x: Tensor, generator: Generator, *, steps: Sequence[Part]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Transforms one after the other; the keys of all, a later one's where two say the same.
+
+    steps: the transforms, first to last.
+    """
+    keys: dict[str, Tensor] = {}
+    for step in steps:
+        x, done = step(x, generator)
+        keys |= done
+    return x, keys
+
+
+def plain(x: Tensor, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    """The item itself; pictures of whole numbers become float32 in [0, 1]."""
+    return (image.floats(x) if x.dim() == 4 else x), {}
+
+
+def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> Part:
+    """`multi_crop` with transforms that fit the data: global and local views of the only modality."""
+    large, small = default_crop_transforms(spec.only, strength)
+    return Part(multi_crop, {"global_transform": large, "local_transform": small, "locals": locals})
+
+
+__all__ = [
+    "Preset", "array", "chain", "default", "default_crops", "image", "masking", "mixing", "modalities", "multi_crop", "plain",
+    "preset", "presets", "series", "table", "text", "two",
+]  # fmt: skip

@@ -1,0 +1,52 @@
+"""Random numbers for a whole batch, from an explicit generator, placed where the data are.
+
+Every function draws on the generator's own device and moves the (small) result, so that a CPU generator gives the same
+views on every device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+
+def uniform(x: Tensor, generator: Generator, low: float, high: float, *shape: int) -> Tensor:
+    """float32 numbers in [low, high), of `shape`, on the device of `x`."""
+    numbers = torch.rand(shape, generator=generator, device=generator.device)
+    return numbers.mul_(high - low).add_(low).to(x.device, non_blocking=True)
+
+
+def normal(x: Tensor, generator: Generator, *shape: int) -> Tensor:
+    """Standard normal float32 numbers."""
+    return torch.randn(shape, generator=generator, device=generator.device).to(x.device, non_blocking=True)
+
+
+def chance(x: Tensor, generator: Generator, probability: float, *shape: int) -> Tensor:
+    """Booleans, each true with `probability`."""
+    return (torch.rand(shape, generator=generator, device=generator.device) < probability).to(x.device, non_blocking=True)
+
+
+def integers(x: Tensor, generator: Generator, low: int, high: int, *shape: int) -> Tensor:
+    """int64 numbers in low … high − 1."""
+    return torch.randint(low, high, shape, generator=generator, device=generator.device).to(x.device, non_blocking=True)
+
+
+def orders(x: Tensor, generator: Generator, rows: int, length: int) -> Tensor:
+    """(rows, length) int64: an independent permutation of 0 … length − 1 in each row."""
+    keys = torch.rand((rows, length), generator=generator, device=generator.device)
+    return keys.argsort(dim=1).to(x.device, non_blocking=True)
+
+
+def partners(x: Tensor, generator: Generator, rows: int) -> Tensor:
+    """(rows,) int64: for each row another row, uniformly; itself where there is only one."""
+    if rows < 2:
+        return torch.zeros(rows, dtype=torch.int64, device=x.device)
+    step = torch.randint(1, rows, (rows,), generator=generator, device=generator.device).to(x.device, non_blocking=True)
+    return (torch.arange(rows, device=x.device) + step) % rows
+
+
+def beta(x: Tensor, generator: Generator, alpha: float, rows: int) -> Tensor:
+    """(rows,) numbers from Beta(alpha, alpha), as a ratio of two gamma draws."""
+    shape = torch.full((2, rows), float(alpha), device=generator.device, dtype=torch.float64)
+    first, second = torch._standard_gamma(shape, generator=generator).clamp_(min=1e-30).unbind(0)
+    return (first / (first + second)).float().to(x.device, non_blocking=True)

@@ -1,0 +1,279 @@
+"""Views of pictures, (b, c, h, w): any number of channels, uint8, uint16 or float in [0, 1] in; float32 in [0, 1] out.
+
+Geometry is one sampling of the batch and colour one matrix per item (views/geometry.py, views/colour.py). Normalising by mean and
+standard deviation is the encoder's, so that views of any encoder look the same.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from counterpoint.core.errors import DataError
+from counterpoint.core.options import Count, NotNegative, Positive, Range, Share
+from counterpoint.views import colour, draw, geometry
+
+Keys = dict[str, Tensor]
+Size = Count | tuple[Count, Count] | None
+Pair = tuple[NotNegative, NotNegative]
+Hue = Annotated[float, Range(0, 0.5)]
+_FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
+
+
+def floats(x: Tensor) -> Tensor:
+    """float32 in [0, 1] from whole numbers of 8 or 16 bits; floats are taken to be in [0, 1] already."""
+    if x.is_floating_point():
+        return x.float()
+    if x.dtype not in _FULL:
+        raise DataError(f"pictures of type {x.dtype} were given; they must be uint8, uint16, or float in [0, 1]")
+    return x.float().mul_(1.0 / _FULL[x.dtype])
+
+
+def sized(x: Tensor, size: Size) -> tuple[int, int]:
+    """(height, width) of a view: `size` for both, or the picture's own."""
+    if x.dim() != 4:
+        raise DataError(f"pictures of shape {tuple(x.shape)} were given; a batch is (items, channels, height, width)")
+    if size is None:
+        return x.shape[2], x.shape[3]
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _shares(boxes: Tensor, height: int, width: int) -> Tensor:
+    """(b, 4) boxes as left, top, right, bottom in [0, 1] of the original."""
+    top, left, h, w = boxes.unbind(1)
+    return torch.stack([left / width, top / height, (left + w) / width, (top + h) / height], 1)
+
+
+def simclr(
+    x: Tensor,
+    generator: Generator,
+    *,
+    size: Size = None,
+    area: Pair = (0.08, 1.0),
+    ratio: Pair = (0.75, 4 / 3),
+    flip: Share = 0.5,
+    upside: Share = 0.0,
+    jitter: Share = 0.8,
+    brightness: NotNegative = 0.4,
+    contrast: NotNegative = 0.4,
+    saturation: NotNegative = 0.4,
+    hue: Hue = 0.1,
+    grey: Share = 0.2,
+    blur: Share = 0.0,
+    sigma: Pair = (0.1, 2.0),
+    solarise: Share = 0.0,
+) -> tuple[Tensor, Keys]:
+    """Crop, flip, colour, grey, blur, solarise: the views of SimCLR (Chen et al. 2020, appendix A), colour strength 0.5 by default.
+
+    size: side, or (height, width), of the view; the picture's own where none.
+    area: share of the picture's area that a crop covers, uniform between the two.
+    ratio: width over height of the crop before it is resized, log-uniform between the two.
+    flip: share of items mirrored left to right.
+    upside: share of items mirrored top to bottom (cells, tissue, satellites: where up means nothing).
+    jitter: share of items whose brightness, contrast, saturation and hue change, in random order.
+    brightness: factors are uniform in 1 ± this.
+    contrast: factors are uniform in 1 ± this.
+    saturation: factors are uniform in 1 ± this; without effect on one channel.
+    hue: turn of the colour circle, ± this share; three channels only.
+    grey: share of items that lose their colour.
+    blur: share of items that are blurred.
+    sigma: standard deviation of the blur, in pixels of the view, uniform between the two.
+    solarise: share of items whose bright half is turned to its negative.
+    """
+    out_size = sized(x, size)
+    x = floats(x)
+    height, width = x.shape[2:]
+    boxes = geometry.crop_boxes(x, generator, height, width, area, ratio)
+    mirrored = draw.chance(x, generator, flip, len(x))
+    view = geometry.cut_out(x, boxes, mirrored, out_size)
+    keys = {"crop": _shares(boxes, height, width), "flip": mirrored}
+    if upside > 0:
+        keys["upside"] = draw.chance(x, generator, upside, len(x))
+        view = torch.where(keys["upside"][:, None, None, None], view.flip(2), view)
+    if jitter > 0 or grey > 0:
+        view, done = colour.jitter(view, generator, (brightness, contrast, saturation, hue), jitter, grey)
+        keys |= done
+    else:
+        view = view.clamp_(0.0, 1.0)
+    if blur > 0:
+        view, keys["blur"] = colour.blur_some(view, generator, blur, sigma)
+    if solarise > 0:
+        keys["solarise"] = draw.chance(x, generator, solarise, len(x))
+        view = colour.solarise(view, keys["solarise"], 0.5)
+    return view, keys
+
+
+def crop(
+    x: Tensor,
+    generator: Generator,
+    *,
+    size: Size = None,
+    area: Pair = (0.08, 1.0),
+    ratio: Pair = (0.75, 4 / 3),
+    flip: Share = 0.5,
+) -> tuple[Tensor, Keys]:
+    """A random crop, resized, mirrored on a share of the items.
+
+    size: side, or (height, width), of the view; the picture's own where none.
+    area: share of the picture's area that a crop covers, uniform between the two.
+    ratio: width over height of the crop before it is resized, log-uniform between the two.
+    flip: share of items mirrored left to right.
+    """
+    return simclr(x, generator, size=size, area=area, ratio=ratio, flip=flip, jitter=0.0, grey=0.0)
+
+
+def warp(
+    x: Tensor,
+    generator: Generator,
+    *,
+    size: Size = None,
+    area: Pair = (1.0, 1.0),
+    ratio: Pair = (0.75, 4 / 3),
+    flip: Share = 0.0,
+    rotation: Annotated[float, Range(0, 180)] = 15.0,
+    zoom: Pair = (0.85, 1.15),
+    shear: Annotated[float, Range(0, 80)] = 12.0,
+    shift: Share = 0.08,
+    elastic: NotNegative = 0.06,
+    cells: Count = 4,
+    thickness: Share = 0.0,
+    brightness: NotNegative = 0.0,
+    contrast: NotNegative = 0.0,
+    fill: Share | None = None,
+) -> tuple[Tensor, Keys]:
+    """Crop, flip, turn, zoom, shear, shift and bend in one sampling of the batch; for drawings, digits, medical slices.
+
+    size: side, or (height, width), of the view; the picture's own where none.
+    area: share of the picture's area that a crop covers; (1, 1) crops nothing.
+    ratio: width over height of the crop before it is resized.
+    flip: share of items mirrored left to right.
+    rotation: degrees, ± this.
+    zoom: factor of enlargement, uniform in its logarithm between the two.
+    shear: degrees, ± this.
+    shift: ± this share of the side, along both axes.
+    elastic: standard deviation of the bending field, in half sides.
+    cells: the bending field has this many cells along each axis; more bend finer.
+    thickness: share of items whose bright strokes are made one pixel thicker or thinner, half each.
+    brightness: factors are uniform in 1 ± this.
+    contrast: factors are uniform in 1 ± this.
+    fill: value beyond the border; the border's own where none.
+    """
+    out_size = sized(x, size)
+    x = floats(x)
+    b, _, height, width = x.shape
+    keys: Keys = {}
+    if thickness > 0:
+        x, keys["thickness"] = _thicken(x, generator, thickness)
+    shape = (height, width)
+    if height > 2 * out_size[0] or width > 2 * out_size[1]:  # fine detail is averaged first, or the sparse grid would alias
+        shape = (min(height, 2 * out_size[0]), min(width, 2 * out_size[1]))
+        x = torch.nn.functional.interpolate(x, size=shape, mode="bilinear", antialias=True)
+    cropped = area != (1.0, 1.0)
+    boxes = geometry.crop_boxes(x, generator, *shape, area, ratio) if cropped else geometry.whole_boxes(x, *shape)
+    mirrored = draw.chance(x, generator, flip, b)
+    angle = draw.uniform(x, generator, -rotation, rotation, b) * (math.pi / 180)
+    lean = draw.uniform(x, generator, -shear, shear, b) * (math.pi / 180)
+    larger = draw.uniform(x, generator, math.log(max(zoom[0], 1e-3)), math.log(max(zoom[1], 1e-3)), b).exp_()
+    moved = draw.uniform(x, generator, -2.0 * shift, 2.0 * shift, b, 2)
+    maps = geometry.affine(angle, larger, lean, moved, width / height)
+    maps = torch.cat([torch.where(mirrored[:, None, None], -maps[:, :, :1], maps[:, :, :1]), maps[:, :, 1:]], 2)
+    grid = geometry.grid_of(maps, out_size, boxes, shape)
+    if elastic > 0:
+        grid = grid + geometry.bend(x, generator, out_size, elastic, cells)
+    view = geometry.sample(x, grid, fill)
+    keys |= {"crop": _shares(boxes, *shape), "flip": mirrored, "angle": angle, "zoom": larger, "shear": lean, "shift": moved}
+    if brightness > 0 or contrast > 0:
+        view, done = colour.jitter(view, generator, (brightness, contrast, 0.0, 0.0), 1.0, 0.0)
+        keys |= {name: done[name] for name in ("brightness", "contrast")}
+    return view.clamp_(0.0, 1.0), keys
+
+
+def _thicken(x: Tensor, generator: Generator, share: float) -> tuple[Tensor, Tensor]:
+    """Grey dilation (+1) or erosion (−1) with a 2 × 2 neighbourhood on a share of the items; 0 elsewhere."""
+    change = draw.chance(x, generator, share, len(x)).long() * (2 * draw.chance(x, generator, 0.5, len(x)).long() - 1)
+    pad, pool = torch.nn.functional.pad, torch.nn.functional.max_pool2d
+    wider = pool(pad(x, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+    finer = -pool(pad(-x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+    sign = change[:, None, None, None]
+    return torch.where(sign > 0, wider, torch.where(sign < 0, finer, x)), change
+
+
+def erase(
+    x: Tensor,
+    generator: Generator,
+    *,
+    share: Share = 0.5,
+    area: Pair = (0.02, 0.33),
+    ratio: Pair = (0.3, 3.3),
+    fill: Literal["zero", "mean", "noise"] = "zero",
+) -> tuple[Tensor, Keys]:
+    """One rectangle of a share of the items is overwritten (Zhong et al. 2020, "Random erasing").
+
+    share: share of items with a rectangle.
+    area: share of the picture that the rectangle covers.
+    ratio: its width over height, log-uniform.
+    fill: what stands there afterwards: 0, the item's mean, or uniform noise.
+    """
+    height, width = sized(x, None)
+    x = floats(x)
+    boxes = geometry.crop_boxes(x, generator, height, width, area, ratio)
+    used = draw.chance(x, generator, share, len(x))
+    inside = geometry.inside(boxes, height, width) & used[:, None, None]
+    if fill == "noise":
+        value = draw.uniform(x, generator, 0.0, 1.0, *x.shape)
+    else:
+        value = x.mean((2, 3), keepdim=True) if fill == "mean" else x.new_zeros(())
+    return torch.where(inside[:, None], value, x), {"erased": _shares(boxes, height, width) * used[:, None]}
+
+
+def frequency(
+    x: Tensor,
+    generator: Generator,
+    *,
+    amplitude: NotNegative = 0.3,
+    phase: NotNegative = 0.0,
+    lost: Share = 0.0,
+) -> tuple[Tensor, Keys]:
+    """Change the spectrum: amplitudes times a random factor, phases moved, a share of the frequencies set to zero.
+
+    amplitude: factors exp(normal × this), one per frequency, the same for all channels; the mean value stays.
+    phase: standard deviation of the change of phase, in radians.
+    lost: share of frequencies removed.
+    """
+    height, width = sized(x, None)
+    spectrum = torch.fft.rfft2(floats(x))
+    b, _, rows, columns = spectrum.shape
+    gain = (draw.normal(x, generator, b, 1, rows, columns) * amplitude).exp_()
+    gain = gain * ~draw.chance(x, generator, lost, b, 1, rows, columns)
+    angle = draw.normal(x, generator, b, 1, rows, columns) * phase
+    gain[:, :, 0, 0], angle[:, :, 0, 0] = 1.0, 0.0
+    view = torch.fft.irfft2(spectrum * torch.polar(gain, angle), s=(height, width))
+    return view.clamp_(0.0, 1.0), {}
+
+
+def noise(x: Tensor, generator: Generator, *, scale: Positive = 0.05) -> tuple[Tensor, Keys]:
+    """Normal noise on every value; each item's standard deviation is uniform between 0 and `scale`.
+
+    scale: largest standard deviation, in units of the full range.
+    """
+    x = floats(x)
+    width = draw.uniform(x, generator, 0.0, scale, len(x))
+    return (x + draw.normal(x, generator, *x.shape) * width[:, None, None, None]).clamp_(0.0, 1.0), {"noise": width}
+
+
+def turn(x: Tensor, generator: Generator, *, flip: Share = 0.5) -> tuple[Tensor, Keys]:
+    """Quarter turns, exact to the pixel, each equally likely, and mirroring; for pictures where no direction is up.
+
+    flip: share of items mirrored left to right.
+    """
+    height, width = sized(x, None)
+    x = floats(x)
+    quarters = draw.integers(x, generator, 0, 4 if height == width else 2, len(x)) * (1 if height == width else 2)
+    mirrored = draw.chance(x, generator, flip, len(x))
+    view = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    for count in (1, 2, 3) if height == width else (2,):
+        view = torch.where((quarters == count)[:, None, None, None], torch.rot90(view, count, (2, 3)), view)
+    return view, {"flip": mirrored, "quarters": quarters}

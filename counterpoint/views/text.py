@@ -1,0 +1,176 @@
+"""Views of token sequences, (b, t) int64 or int32 ids; 0 = padding, at the end, and it stays there.
+
+No synonyms and no language model: edits that need nothing but the ids. Views have the shape and type of what came in.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from counterpoint.core.errors import DataError
+from counterpoint.core.options import Count, Share, Whole
+from counterpoint.views import draw, masking
+
+Keys = dict[str, Tensor]
+Part01 = tuple[Share, Share]
+
+
+def _there(x: Tensor) -> Tensor:
+    if x.dim() != 2 or x.is_floating_point():
+        raise DataError(f"text of shape {tuple(x.shape)} and type {x.dtype} was given; a batch is (items, tokens) of whole numbers")
+    return x != 0
+
+
+def _close(x: Tensor, keep: Tensor) -> Tensor:
+    """The kept tokens moved to the front in their order, 0 behind them."""
+    order = (~keep).int().argsort(dim=1, stable=True)
+    return x.gather(1, order) * keep.gather(1, order)
+
+
+def twin(x: Tensor, generator: Generator, *, head: Whole = 0) -> tuple[Tensor, Keys]:
+    """The text itself, for encoders whose dropout makes two views of it (SimCSE, Gao et al. 2021).
+
+    head: without effect here; the same option as the other views of text.
+    """
+    return x, {}
+
+
+def drop(x: Tensor, generator: Generator, *, share: Share = 0.15, head: Whole = 0) -> tuple[Tensor, Keys]:
+    """A share of each text's tokens is left out and the rest closes up; at least one stays.
+
+    share: share of tokens.
+    head: the first tokens that always stay (1 for a [CLS]).
+    """
+    there = _there(x)
+    gone = masking.mask(there & (torch.arange(x.shape[1], device=x.device) >= head), generator, share=share)
+    return _close(x, there & ~gone), {"dropped": gone}
+
+
+def mask(x: Tensor, generator: Generator, *, token: Count, share: Share = 0.15, length: Count = 1, head: Whole = 0) -> tuple[Tensor, Keys]:
+    """A share of the tokens is replaced by the mask token.
+
+    token: id of the mask token.
+    share: share of tokens.
+    length: tokens in a run; 1 masks single ones.
+    head: the first tokens that always stay.
+    """
+    there = _there(x) & (torch.arange(x.shape[1], device=x.device) >= head)
+    hidden = masking.mask(there, generator, share=share, how="run" if length > 1 else "random", length=length)
+    return torch.where(hidden, torch.full_like(x, token), x), {"mask": hidden}
+
+
+def crop(x: Tensor, generator: Generator, *, share: Part01 = (0.5, 1.0), head: Whole = 0) -> tuple[Tensor, Keys]:
+    """One span of each text.
+
+    share: the span's part of the text, uniform between the two.
+    head: the first tokens that always stay, before the span.
+    """
+    there = _there(x)
+    places = torch.arange(x.shape[1], device=x.device)
+    n = (there.sum(1) - head).clamp(min=0).float()
+    size = (draw.uniform(x, generator, share[0], share[1], len(x)) * n).round().clamp(min=1)
+    start = (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (n - size + 1).clamp(min=0)).floor() + head
+    inside = (places >= start[:, None]) & (places < (start + size)[:, None])
+    return _close(x, there & (inside | (places < head))), {"span": torch.stack([start, start + size], 1)}
+
+
+def repeat(x: Tensor, generator: Generator, *, share: Share = 0.2, head: Whole = 0) -> tuple[Tensor, Keys]:
+    """Some tokens stand twice, so that two views differ in length (ESimCSE, Wu et al. 2022). What grows beyond t is cut.
+
+    share: up to this share of the tokens, uniform per text.
+    head: the first tokens that are never repeated.
+    """
+    there = _there(x)
+    b, t = x.shape
+    body = there & (torch.arange(t, device=x.device) >= head)
+    noise = draw.uniform(x, generator, 0.0, 1.0, b, t)
+    twice = body & (noise < draw.uniform(x, generator, 0.0, share, b, 1))
+    place = (1 + twice.long()).cumsum(1) - 1  # where the last copy of each token goes
+    out = x.new_zeros(b, 2 * t)
+    out.scatter_(1, place, x * there)
+    out.scatter_(1, torch.where(twice, place - 1, place), x * there)
+    return out[:, :t], {"repeated": twice}
+
+
+def swap(x: Tensor, generator: Generator, *, reach: Count = 3, share: Share = 1.0, head: Whole = 0) -> tuple[Tensor, Keys]:
+    """Tokens change places with near ones: each position gets noise up to `reach` and the tokens are sorted anew.
+
+    reach: tokens move by at most about this many places.
+    share: share of tokens that may move.
+    head: the first tokens that stay where they are.
+    """
+    there = _there(x)
+    b, t = x.shape
+    places = torch.arange(t, device=x.device)
+    noise = draw.uniform(x, generator, 0.0, float(reach), b, t) * draw.chance(x, generator, share, b, t)
+    rank = (places + noise).masked_fill(~there, float("inf"))
+    if head:
+        rank[:, :head] = places[:head] - t
+    return x.gather(1, rank.argsort(dim=1, stable=True)), {}
+
+
+def varied(
+    x: Tensor,
+    generator: Generator,
+    *,
+    span: Part01 = (0.6, 1.0),
+    dropped: Share = 0.15,
+    reach: Whole = 0,
+    head: Whole = 0,
+) -> tuple[Tensor, Keys]:
+    """A span with words left out: the general views of text for an encoder that starts from nothing.
+
+    span: the span's part of the text, uniform between the two.
+    dropped: share of tokens left out.
+    reach: tokens move by at most about this many places; 0 keeps the order.
+    head: the first tokens that always stay (1 for a [CLS]).
+    """
+    keys: Keys = {}
+    if span != (1.0, 1.0):
+        x, done = crop(x, generator, share=span, head=head)
+        keys |= done
+    if dropped > 0:
+        x, done = drop(x, generator, share=dropped, head=head)
+        keys |= done
+    if reach > 0:
+        x, _ = swap(x, generator, reach=reach, head=head)
+    return x, keys
+
+
+def kmers(x: Tensor, *, k: Count = 3, letters: Count = 5, step: Count = 1) -> Tensor:
+    """(b, t') ids of the k-mers of sequences (b, t) with ids 1 … letters − 1 (A, C, G, T …); 0 where the k letters are not all there.
+
+    k: letters in a word.
+    letters: number of ids, padding included; the words' ids are below (letters − 1)^k + 1.
+    step: distance between the starts of two words.
+    """
+    windows = x.unfold(1, k, step).long()
+    base = letters - 1
+    powers = base ** torch.arange(k - 1, -1, -1, device=x.device)
+    code = ((windows - 1) * powers).sum(2) + 1
+    return torch.where((windows > 0).all(2), code, 0).to(x.dtype)
+
+
+def strand(x: Tensor, generator: Generator, *, share: Share = 0.5) -> tuple[Tensor, Keys]:
+    """The reverse complement of a share of DNA sequences; ids 1 2 3 4 = A C G T, others are kept, padding stays at the end.
+
+    share: share of sequences.
+    """
+    there = _there(x)
+    n = there.sum(1, keepdim=True)
+    places = torch.arange(x.shape[1], device=x.device)
+    back = x.gather(1, torch.where(places < n, n - 1 - places, places))
+    back = torch.where((back >= 1) & (back <= 4), 5 - back, back)
+    turned = draw.chance(x, generator, share, len(x))
+    return torch.where(turned[:, None], back, x), {"strand": turned}
+
+
+def mutate(x: Tensor, generator: Generator, *, share: Share = 0.05, letters: Count = 4) -> tuple[Tensor, Keys]:
+    """A share of the letters is replaced by letters drawn uniformly from 1 … letters.
+
+    share: share of letters.
+    letters: how many there are (4 for DNA).
+    """
+    chosen = masking.mask(_there(x), generator, share=share)
+    return torch.where(chosen, draw.integers(x, generator, 1, letters + 1, *x.shape).to(x.dtype), x), {"mutated": chosen}
