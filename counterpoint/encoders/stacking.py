@@ -1,0 +1,86 @@
+"""How a list of views becomes rows: equal shapes in one forward pass, rows view by view, keys beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.core.errors import OptionError, RequirementError, nearest
+from counterpoint.core.recipe import Modality, Rows, Spec, View
+
+
+def encode(backbone: nn.Module, fields: Sequence[Mapping[str, Any]], modality: str) -> Tensor:
+    """(rows of all views, width): views whose items have the same shape and type are one forward pass.
+
+    A backbone may name further fields it reads in `extra_fields` (a graph's edges); such views are encoded one by one.
+    """
+    extra: tuple[str, ...] = getattr(backbone, "extra_fields", ())
+    for given in fields:
+        if missing := [n for n in (modality, *extra) if n not in given]:
+            raise RequirementError(f"the encoder reads {missing[0]!r} and the view holds {', '.join(given)}{nearest(missing[0], given)}")
+    if extra:
+        return torch.cat([backbone(given[modality], **{n: given[n] for n in extra}) for given in fields])
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for position, given in enumerate(fields):
+        groups.setdefault((tuple(given[modality].shape[1:]), given[modality].dtype), []).append(position)
+    pieces: dict[int, Tensor] = {}
+    for members in groups.values():
+        each = [fields[i][modality] for i in members]
+        rows = backbone(each[0] if len(each) == 1 else torch.cat(each))
+        if len(groups) == 1:
+            return cast(Tensor, rows)
+        pieces.update(zip(members, rows.split([len(x) for x in each]), strict=True))
+    return torch.cat([pieces[i] for i in range(len(fields))])
+
+
+def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows:
+    """Rows without vectors, (rows of all views, 0), with the keys of the views and "view", the position in the list of views.
+
+    positions: the views to stack; all by default. Roles name all views, so that positions keep their meaning.
+    """
+    chosen = range(len(views)) if positions is None else positions
+    if not chosen:
+        raise RequirementError("there are no views to encode")
+    parts = []
+    for position in chosen:
+        keys = dict(views[position].keys)
+        item = keys["item"]
+        keys["view"] = torch.full((len(item),), position, dtype=torch.int64, device=item.device)
+        parts.append(Rows(item.new_empty((len(item), 0), dtype=torch.float32), keys))
+    return replace(Rows.cat(parts), roles=tuple(view.name for view in views))
+
+
+def positions_of(views: Sequence[View], chosen: Sequence[str | int] | None) -> list[int]:
+    """Positions of the views with these roles (or at these positions), all for None."""
+    return [i for i, view in enumerate(views) if chosen is None or view.name in chosen or i in chosen]
+
+
+def modality_of(spec: Spec, name: str | None) -> tuple[str, Modality]:
+    """The modality of this name, or the only one, with its name."""
+    if name is None:
+        return next(name for name, found in spec.modalities.items() if found is spec.only), spec.only
+    if name not in spec.modalities:
+        raise OptionError(f"the data have no modality {name!r}{nearest(name, spec.modalities)}")
+    return name, spec.modalities[name]
+
+
+def expect(modality: Modality, kind: str, encoder: str) -> None:
+    """Refuse a modality of another kind than the encoder's."""
+    if modality.kind != kind:
+        raise OptionError(f"{encoder} encodes {kind} data and these are {modality.kind}; see encoders.default")
+
+
+def evaluating(model: nn.Module, compute: Callable[[], Any]) -> Any:
+    """`compute()` without gradients and with every module in eval mode; the modes are put back afterwards, module by module."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            return compute()
+    finally:
+        for module, training in modes:
+            module.training = training

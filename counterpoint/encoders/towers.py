@@ -1,0 +1,117 @@
+"""The model of paired modalities: a tower for each, one space they share, a learned scale (Radford et al., ICML 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from counterpoint.core.errors import OptionError, RequirementError, nearest
+from counterpoint.core.options import Part, Positive, use
+from counterpoint.core.recipe import UNKNOWN, Batch, Embeddings, Progress, Rows, Spec, View
+from counterpoint.encoders import heads
+from counterpoint.encoders.kinds import default
+from counterpoint.encoders.stacking import encode, evaluating, frame
+
+
+def towers(
+    spec: Spec,
+    *,
+    backbones: Mapping[str, Part] = {},
+    projector: Part = use(heads.linear),  # noqa: B008  (a part is a frozen value)
+    temperature: Positive = 0.07,
+    largest_scale: Positive = 100.0,
+    bias: float | None = None,
+) -> Towers:
+    """One backbone and projector per modality. Spaces: one named after each modality, and "scale" (and "bias"), shared.
+
+    backbones: modality -> backbone; the default network of its kind where none is given.
+    projector: (width) -> module with `width`, made once for each modality.
+    temperature: 1 / scale at the start; the scale is learned as a logarithm.
+    largest_scale: the scale is held at or below this after every update.
+    bias: start of a learned bias (the sigmoid loss starts at -10); none where not given.
+    """
+    if unknown := [name for name in backbones if name not in spec.modalities]:
+        raise OptionError(f"the data have no modality {unknown[0]!r}{nearest(unknown[0], spec.modalities)}")
+    found = {}
+    for name, modality in spec.modalities.items():
+        backbone = backbones.get(name, default(modality))(modality)
+        found[name] = Tower(backbone, projector(backbone.width))
+    return Towers(found, temperature, largest_scale, bias)
+
+
+class Tower(nn.Module):
+    """A backbone and a projector."""
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.projector = backbone, projector
+
+    def forward(self, fields: Sequence[Mapping[str, object]], modality: str) -> Tensor:
+        return torch.as_tensor(self.projector(encode(self.backbone, fields, modality)))
+
+
+class Number(nn.Module):
+    """A learned number as shared rows (1, 1), held at or below `largest`."""
+
+    def __init__(self, start: float, largest: float = math.inf) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor([[start]]))
+        self.largest = largest
+
+    def forward(self) -> Rows:
+        return Rows(self.value, {"item": torch.full((1,), UNKNOWN, device=self.value.device)}, shared=True)
+
+    @torch.no_grad()
+    def after_update(self, out: Embeddings, now: Progress) -> None:
+        self.value.clamp_(max=self.largest)
+
+
+class Towers(nn.Module):
+    """See `towers`. Children: `towers.<modality>`, `scale`, `bias`."""
+
+    def __init__(self, found: Mapping[str, Tower], temperature: float, largest_scale: float, bias: float | None) -> None:
+        super().__init__()
+        self.names = {name: _child(name) for name in found}
+        self.towers = nn.ModuleDict({self.names[name]: tower for name, tower in found.items()})
+        self.scale = Number(-math.log(temperature), math.log(largest_scale))
+        if bias is not None:
+            self.bias = Number(bias)
+
+    def forward(self, views: Sequence[View], now: Progress) -> Embeddings:
+        """All views at once; a view belongs to every modality that its fields hold."""
+        out: Embeddings = {}
+        for name, child in self.names.items():
+            seen = [i for i, view in enumerate(views) if name in view.fields]
+            if not seen:
+                raise RequirementError(f"no view holds the modality {name!r}; views.modalities makes one view of each")
+            z = self.towers[child]([views[i].fields for i in seen], name)
+            out[name] = replace(frame(views, seen), z=z)
+        out["scale"] = self.scale()
+        if hasattr(self, "bias"):
+            out["bias"] = self.bias()
+        return out
+
+    def embed(self, batch: Batch) -> Embeddings:
+        """Each modality's rows of length one and "embedding", their mean; a batch may lack modalities. Eval mode, no gradient."""
+        there = [name for name in self.names if name in batch.fields]
+        if not there:
+            raise RequirementError(f"the batch holds none of the modalities {', '.join(self.names)}")
+
+        def compute() -> dict[str, Tensor]:
+            fields = {**batch.tables, **batch.fields}
+            return {n: functional.normalize(self.towers[self.names[n]]([fields], n).float(), dim=1) for n in there}
+
+        each = evaluating(self, compute)
+        out = {name: Rows(z, batch.keys) for name, z in each.items()}
+        return {**out, "embedding": Rows(torch.stack([*each.values()]).mean(0), batch.keys)}
+
+
+def _child(name: str) -> str:
+    """A name that a child module may have."""
+    safe = name.replace(".", "_")
+    return f"{safe}_" if hasattr(nn.ModuleDict, safe) or hasattr(nn.ModuleDict(), safe) else safe
