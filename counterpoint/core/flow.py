@@ -118,7 +118,10 @@ class Rows:
 
     @staticmethod
     def cat(parts: Sequence[Rows]) -> Rows:
-        """Rows below each other. A key that one of them lacks is unknown there; `shared` only if all are."""
+        """Rows below each other. A key that one of them lacks is unknown there.
+
+        `shared` only if all are; where some are, the key "shared" (1 or 0) says which, so that pair rules know an older copy of an item.
+        """
         if len(parts) == 1:
             return parts[0]
         names = {name: next(p.keys[name] for p in parts if name in p.keys) for p in parts for name in p.keys}
@@ -126,6 +129,8 @@ class Rows:
         for name, like in names.items():
             filler = math.nan if like.is_floating_point() else UNKNOWN
             keys[name] = torch.cat([p.keys.get(name, like.new_full((len(p), *like.shape[1:]), filler)).to(like.device) for p in parts])
+        if len({p.shared for p in parts}) == 2:
+            keys["shared"] = torch.cat([torch.full((len(p),), int(p.shared), device=parts[0].z.device) for p in parts])
         roles = max((p.roles for p in parts), key=len)
         return Rows(torch.cat([p.z for p in parts]), keys, all(p.shared for p in parts), roles)
 
