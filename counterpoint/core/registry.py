@@ -33,9 +33,7 @@ class Method:
     def __call__(self, spec: Spec, **chosen: Any) -> Recipe:
         """The recipe for data of this spec. Options are checked against the signature."""
         if not self.runs_on(spec.kind):
-            raise MethodError(
-                f"{self.slug} runs on {', '.join(self.kinds)} data and these are {spec.kind}; see: counterpoint methods list"
-            )
+            raise MethodError(f"{self.slug} runs on {', '.join(self.kinds)} data and these are {spec.kind}; see: counterpoint methods list")
         return self.build(spec, **options.use(self.build, **chosen).options)
 
     def runs_on(self, kind: str) -> bool:
@@ -146,8 +144,9 @@ def get(slug: str) -> Method:
         module, _, attribute = slug.rpartition(".")
         try:
             return _checked(getattr(importlib.import_module(module), attribute, None), slug)
-        except ModuleNotFoundError:
-            pass
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the file is there; what it imports is not
     raise MethodError(f"there is no method {slug!r}{nearest(name, slugs())}; see: counterpoint methods list")
 
 
@@ -161,6 +160,11 @@ def methods(kind: str | None = None) -> list[Method]:
     """All methods, sorted by name; only those that run on `kind` where it is given."""
     every = [get(slug) for slug in slugs()]
     return [m for m in every if kind is None or m.runs_on(kind)]
+
+
+def cards(kind: str | None = None) -> list[dict[str, Any]]:
+    """The card of every method: slug, paper, family, kinds, changes, needs."""
+    return [found.card() for found in methods(kind)]
 
 
 def example_spec(kind: str, columns: Mapping[str, tuple[int, float]] | None = None) -> Spec:
