@@ -90,6 +90,8 @@ class Contrast:
         from counterpoint.core import similarity
 
         anchors, candidates = pick(out, self.anchors), pick(out, self.candidates)
+        if "own" in anchors.keys:  # rows of several processes: each takes its own as anchors, against all candidates
+            anchors = anchors.where(anchors.keys["own"])
         pairs: Pairs = self.pairs(anchors, candidates, tables)
         scores: Scores = (self.similarity or Part(similarity.cosine))(anchors.z, candidates.z)
         if self.scale is not None:

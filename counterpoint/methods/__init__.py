@@ -1,0 +1,1 @@
+"""One file per paper; the folder is the family of data it was written for, its name the slug."""

@@ -1,0 +1,1 @@
+"""Papers that began with images; most run on any kind of data."""

@@ -1,0 +1,1 @@
+"""The registered baselines that methods start from: one file each, found by the registry."""

@@ -1,0 +1,128 @@
+"""What `fit` chooses where nothing is said: the method, the split, batch and epochs; and the checks before anything is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from counterpoint import evaluation
+from counterpoint.core import options, registry
+from counterpoint.core.errors import OptionError, RequirementError, nearest
+from counterpoint.core.recipe import Recipe, Spec
+from counterpoint.training.settings import Settings
+
+READING = ("kind", "label", "text", "columns", "modalities", "size", "limit", "memory", "on_bad", "tokenizer")
+HOLDOUT = 0.2
+
+
+def default_method(spec: Spec) -> str:
+    return "clip" if spec.kind == "paired" else "simclr"
+
+
+def sort_options(chosen: registry.Method, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The method's own options, and dotted paths; an unknown name is refused with the nearest of all that would do."""
+    known = options.parameters(chosen.build)
+    own = {k: v for k, v in given.items() if k in known}
+    dotted = {k: v for k, v in given.items() if k not in known and "." in k}
+    for name in given:
+        if name not in own and name not in dotted:
+            everything = [*known, *Settings.names(), *READING, "encoder", "views", "objective.…"]
+            raise OptionError(f"{chosen.slug} and fit have no option {name!r}{nearest(name, everything)}")
+    return own, dotted
+
+
+def build_recipe(
+    chosen: registry.Method, spec: Spec, own: Mapping[str, Any], dotted: Mapping[str, Any], encoder: str | None, preset: str | None
+) -> Recipe:
+    recipe = chosen(spec, **own)
+    if encoder is not None:
+        from counterpoint import encoders
+
+        recipe = recipe.at("encoder.backbone", encoders.named(spec, encoder))
+    if preset is not None:
+        from counterpoint import views
+
+        recipe = recipe.at("views.transform", views.default(spec, strength=preset))
+    for path, value in dotted.items():
+        recipe = recipe.at(path, value)
+    return recipe
+
+
+def check_requirements(recipe: Recipe, spec: Spec, slug: str) -> None:
+    have = {"column": spec.columns, "table": spec.tables, "modality": spec.modalities}
+    for kind, names in recipe.requires().items():
+        for name, path in names.items():
+            if name not in have[kind]:
+                there = ", ".join(sorted(have[kind])) or "none"
+                what = "a label: give --label NAME" if (kind, name) == ("column", "label") else f"the {kind} {name!r}"
+                would = [m.slug for m in registry.methods(spec.kind) if m.slug != slug and not m.needs()]
+                raise RequirementError(
+                    f"{slug} needs {what} ({path}); the data have {kind}s: {there}; without it these would do: {', '.join(would[:6])}"
+                )
+
+
+def split_of(given: Any, seed: int) -> Tensor:
+    """The data's own parts; else a fifth held out where there are labels to score with; else nothing."""
+    own = given.split
+    if own is not None and bool((own == 1).any()) and bool((own == 0).any()):
+        return cast(Tensor, own)
+    labels = given.columns.get("label")
+    if labels is None or given.items < 20 or int((labels >= 0).sum()) < 10:
+        return torch.full((given.items,), -1, dtype=torch.int8)
+    groups = given.columns.get("group")
+    split = evaluation.holdout(np.asarray(labels), None if groups is None else np.asarray(groups), share=HOLDOUT, seed=seed)
+    return torch.as_tensor(np.asarray(split)).to(torch.int8)
+
+
+def budget(settings: Settings, items: int) -> Settings:
+    """Batch no larger than a quarter of the items; epochs so that a laptop sees about 400,000 items where nothing is said."""
+    batch = settings.batch if settings.batch != Settings.batch else int(max(min(settings.batch, items // 4), min(items, 16)))
+    epochs = settings.epochs
+    if epochs is None and settings.time is None:
+        epochs = int(min(max(400_000 // max(items, 1), 3), 200))
+    return dataclasses.replace(settings, batch=batch, epochs=epochs)
+
+
+def training_part(given: Any, split: Tensor) -> Any:
+    """The items that are not held out."""
+    return given.subset(given.ids[split != 1]) if bool((split == 1).any()) else given
+
+
+def unfold(path: Path) -> dict[str, Any]:
+    """What a config.yaml asks for, as keywords of `fit`: its method, options, set, encoder, views, settings and data.
+
+    The entries "recipe", "versions" and the like record what it came to and are not read.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"config = {str(path)!r} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f"config = {str(path)!r} is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(tree, dict):
+        raise OptionError(f"config = {str(path)!r} holds no entries; it should hold method, options, set, settings, data")
+    asked = ("method", "options", "set", "encoder", "views", "settings", "data")
+    recorded = ("counterpoint", "recipe", "versions", "started")
+    for key in tree:
+        if key not in (*asked, *recorded):
+            raise OptionError(f"{path} has an entry {key!r}{nearest(str(key), asked)}")
+    found: dict[str, Any] = {k: tree[k] for k in ("method", "encoder", "views") if tree.get(k) is not None}
+    for key in ("options", "set", "settings"):
+        found |= {k: options.from_plain(v) for k, v in (tree.get(key) or {}).items() if v is not None}
+    about = tree.get("data") or {}
+    found |= about.get("read") or {}
+    return found | ({"source": about["source"]} if about.get("source") is not None else {})
+
+
+def merge(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` before `base`; a budget given in one replaces the other kind of budget."""
+    budgets = {"epochs", "time"}
+    kept = {k: v for k, v in base.items() if not (k in budgets and budgets & more.keys())}
+    return {**kept, **more}

@@ -1,0 +1,326 @@
+"""The loop: one state, one step, rounds and stages between the steps; Lightning Fabric for devices, precision, launch and collectives."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Generator, Tensor, nn
+
+from counterpoint.core.errors import OptionError, RunError
+from counterpoint.core.recipe import Batch, Part, Progress, Recipe, Rows, Stage, Update, match, value_of
+from counterpoint.core.values import warmup_cosine
+from counterpoint.training import distributed, health, state
+from counterpoint.training.metrics import Metrics
+from counterpoint.training.settings import Settings
+from counterpoint.training.step import train_step
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": lambda params, **kw: torch.optim.SGD(params, momentum=0.9, nesterov=True, **kw),
+}
+
+
+class Training:
+    """A training under way: what rounds may touch, and all that a checkpoint holds.
+
+    recipe:  the recipe of this stage.   model: the Model on its device.   data: the training items.   now: Progress.
+    columns: name → tensor by item id, joined to every batch.   tables: name → anything, given to views, pairs and terms.
+    """
+
+    def __init__(self, recipe: Recipe, data: Any, settings: Settings, folder: Path, quiet: bool = True) -> None:
+        self.whole, self.settings, self.folder = recipe, settings, folder
+        self.recipe = recipe
+        self.fabric = _fabric(settings)
+        self.fabric.launch()
+        self.data = data
+        self.seed("model")
+        model = recipe.encoder(data.spec)
+        self.model: nn.Module = self.fabric.to_device(model)
+        self.forward = torch.compile(self.model) if settings.compile else self.model
+        self.columns: dict[str, Tensor] = {}
+        self.tables: dict[str, Any] = {}
+        self.chunk = max(settings.batch // self.fabric.world_size, 1)
+        self.clip = settings.clip
+        self._optimizers: dict[int, tuple[Update, torch.optim.Optimizer]] = {}
+        self.together = min(settings.together, data.items)
+        if data.items < 2:
+            raise OptionError(f"training needs at least 2 items and there is {data.items}")
+        if self.together < 2 * self.fabric.world_size:
+            raise OptionError(f"batch = {settings.together} leaves fewer than 2 items for each of {self.fabric.world_size} processes")
+        self.per_epoch = max(data.items // self.together, 1)
+        self.now = Progress(epochs=settings.epochs or 1, steps=(settings.epochs or 1) * self.per_epoch)
+        self.drawn, self.position = 0, 0  # passes of the sampler, batches taken of this pass
+        self.spent = 0.0
+        self.stopped = ""
+        self.metrics = Metrics(folder / "metrics.jsonl", settings.log_every)
+
+    # ---- randomness: a function of (seed, step, purpose), so that nothing but the step needs saving
+
+    def _number(self, purpose: str, step: int) -> int:
+        rank = 0 if purpose in ("model", "order") else distributed.rank()
+        text = f"{self.settings.seed}/{step}/{purpose}/{rank}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+
+    def seed(self, purpose: str) -> None:
+        torch.manual_seed(self._number(purpose, getattr(self, "now", Progress()).step))
+
+    def generator(self, purpose: str) -> Generator:
+        return Generator(self.fabric.device).manual_seed(self._number(purpose, self.now.step))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return cast(AbstractContextManager[Any], self.fabric.autocast())
+
+    def backward(self, loss: Tensor, inputs: Sequence[Tensor]) -> None:
+        self.fabric.backward(loss, inputs=list(inputs))
+
+    def optimizer(self, update: int) -> torch.optim.Optimizer:
+        """The optimiser of an update, its learning rate set for this moment; made anew when a stage brings another update."""
+        wanted = self.recipe.updates[update]
+        if update not in self._optimizers or self._optimizers[update][0] != wanted:
+            params = [p for n, p in self.model.named_parameters() if p.requires_grad and match(n, wanted.train)]
+            groups = [
+                {"params": [p for p in params if p.ndim > 1], "weight_decay": self.settings.weight_decay},
+                {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
+            ]
+            make = wanted.optimizer or OPTIMIZERS[self.settings.optimizer]
+            self._optimizers[update] = (wanted, make([g for g in groups if g["params"]], lr=self.settings.lr))
+        optimizer = self._optimizers[update][1]
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("peak", group["lr"]) * warmup_cosine(self.now, warmup=self.settings.warmup)
+        return optimizer
+
+    # ---- the run
+
+    def fit(self, on_step: Callable[[Training, dict[str, Any]], None] | None = None) -> None:
+        """Train to the end of the budget (or to `pause_after`), from wherever the state stands."""
+        if self.now.step == 0:
+            self._check_scopes()
+            self._fire("start")
+            if self.settings.time is not None:
+                self._budget(float(self.settings.time))
+            self.save()
+        begun, saved = time.monotonic(), time.monotonic()
+        spent_before = self.spent
+        while self.now.step < self.now.steps and not self.stopped:
+            self._enter_stage()
+            if self.position == 0:
+                self._fire("epoch")
+            before = self.position
+            for batch in self._batches(self.drawn, self.position):
+                self._every()
+                log = train_step(self, batch)
+                self.position += 1
+                self.now = replace(self.now, step=self.now.step + 1, epoch=(self.now.step + 1) // self.per_epoch)
+                self.spent = spent_before + time.monotonic() - begun
+                line = self.metrics.add(self, log, len(batch))
+                if on_step is not None and line is not None:
+                    on_step(self, line)
+                if self._over_time() or self.now.step >= self.now.steps:
+                    break
+                if time.monotonic() - saved > self.settings.save_every:
+                    self.save()
+                    saved = time.monotonic()
+            else:
+                if self.position == before == 0:
+                    raise OptionError(f"{self.recipe.data!r} drew no batch of {self.together} items from {self.data.items}")
+                self.drawn, self.position = self.drawn + 1, 0
+            if self.settings.pause_after and self.now.epoch >= self.settings.pause_after:
+                break
+        distributed.average_buffers(self.model)
+        self.save()
+
+    @property
+    def finished(self) -> bool:
+        return self.now.step >= self.now.steps or bool(self.stopped)
+
+    def _over_time(self) -> bool:
+        limit = self.settings.time
+        if limit is not None and self.spent > 1.1 * float(limit) and self.now.step < self.now.steps:
+            self.stopped = f"the time was up after {self.now.step} of {self.now.steps} steps"
+        return bool(self.stopped)
+
+    def _budget(self, limit: float) -> None:
+        """Turn a budget in seconds into a number of steps, by timing some on a state that is put back afterwards."""
+        tree = _copy(self.state())
+        optimizers, self._optimizers = self._optimizers, {}
+        took: list[float] = []
+        begun = time.monotonic()
+        for batch in self._batches(0, 0):
+            start = time.monotonic()
+            train_step(self, batch)
+            took.append(time.monotonic() - start)
+            if (len(took) >= 5 and time.monotonic() - begun > min(0.02 * limit, 3.0)) or time.monotonic() - begun > 0.2 * limit:
+                break
+        self._optimizers = optimizers
+        self.restore(tree)
+        each = sorted(took)[len(took) // 2]
+        steps = max(int((limit - (time.monotonic() - begun)) / max(each * 1.03, 1e-6)), 1)
+        self.now = replace(self.now, steps=steps, epochs=math.ceil(steps / self.per_epoch))
+        self.spent = time.monotonic() - begun
+
+    def _batches(self, drawn: int, skip: int) -> Iterator[Batch]:
+        """The batches of a pass from the `skip`-th on: ids drawn, this process's share taken, columns joined, on the device."""
+        order = Generator().manual_seed(self._number("order", drawn))
+        ids_of = self.recipe.data(self.data, order, batch=self.together)
+        shares = (distributed.share_of(ids) for i, ids in enumerate(ids_of) if i >= skip)
+        if self.data.in_memory:
+            made: Iterator[Batch] = (self.data.batch(ids) for ids in shares)
+        else:
+            made = self.data.loader(shares, workers=self.settings.workers)
+        for batch in made:
+            joined = {**batch.keys, **{name: column[batch.keys["item"].cpu()] for name, column in self.columns.items()}}
+            tables = {**batch.tables, **self.tables}
+            yield Batch(batch.fields, joined, tables).to(self.fabric.device)
+
+    # ---- rounds and stages
+
+    def _stage(self) -> tuple[Stage | None, int]:
+        total, at = sum(s.share for s in self.whole.stages), 0.0
+        for number, stage in enumerate(self.whole.stages):
+            at += stage.share / total
+            if self.now.share < at or number == len(self.whole.stages) - 1:
+                return stage, number
+        return None, 0
+
+    def _enter_stage(self) -> None:
+        stage, _ = self._stage()
+        if stage is None or stage.name == self.now.stage:
+            return
+        self.now = replace(self.now, stage=stage.name)
+        self.apply_stage()
+        for name in stage.restart:
+            for module in self.model.get_submodule(name).modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+        self._fire("stage")
+
+    def apply_stage(self) -> None:
+        """Make `recipe` the one of the current stage."""
+        self.recipe = self.whole
+        for stage in self.whole.stages:
+            if stage.name == self.now.stage:
+                for path, value in stage.changes.items():
+                    self.recipe = self.recipe.at(path, value)
+
+    def _fire(self, at: str) -> None:
+        for entry in self.recipe.rounds:
+            if entry.at == at and value_of(entry.when, self.now) > 0:
+                self._do(entry.do)
+
+    def _every(self) -> None:
+        for entry in self.recipe.rounds:
+            if isinstance(entry.at, int) and self.now.step % entry.at == 0 and value_of(entry.when, self.now) > 0:
+                self._do(entry.do)
+
+    def _do(self, part: Part) -> None:
+        self.seed(f"round/{part!r}")
+        part(self)
+
+    def _check_scopes(self) -> None:
+        for name, term in self.recipe.objective.items():
+            if term.scope not in ("batch", "item"):
+                raise OptionError(f"objective.{name}.scope = {term.scope!r} is not allowed; it must be 'batch' or 'item'")
+
+    def embed_all(self, space: str | None = None, views: Part | None = None, batch: int = 512) -> Rows:
+        """All training items in eval mode, sorted by id: the embedding, or a space of the model under `views`."""
+        self.model.eval()
+        ids = self.data.ids
+        parts = []
+        with torch.no_grad(), self.autocast():
+            for number, piece in enumerate(ids.split(batch)):
+                given = self.data.batch(piece).to(self.fabric.device)
+                if space is None or views is None:
+                    out = self.model.embed(given)
+                    parts.append(out["embedding" if space is None else space])
+                else:
+                    seeded = self.generator(f"embed/{number}")
+                    parts.append(self.model(views(given, seeded, self.now), self.now)[space])
+        self.model.train()
+        return Rows.cat(parts)
+
+    # ---- state
+
+    def state(self) -> dict[str, Any]:
+        """Everything: parts, columns, tables, optimisers, progress, metrics. Randomness and data position follow from the step."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": {k: optimizer.state_dict() for k, (_, optimizer) in self._optimizers.items()},
+            "columns": dict(self.columns),
+            "tables": dict(self.tables),
+            "now": {k: getattr(self.now, k) for k in ("step", "steps", "epoch", "epochs", "stage")},
+            "drawn": self.drawn,
+            "position": self.position,
+            "spent": self.spent,
+            "metrics": self.metrics.state(),
+            "threads": torch.get_num_threads(),
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Put a state back. RunError where it is of another recipe or other data."""
+        try:
+            self.model.load_state_dict(tree["model"])
+            self.now = Progress(**tree["now"])
+            self.apply_stage()
+            for number, saved in tree["optimizers"].items():
+                self.optimizer(int(number)).load_state_dict(saved)
+            self.columns, self.tables = dict(tree["columns"]), dict(tree["tables"])
+            self.drawn, self.position, self.spent = tree["drawn"], tree["position"], tree["spent"]
+            self.metrics.restore(tree["metrics"])
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise RunError(f"the checkpoint does not fit this recipe and these data ({str(error).splitlines()[0]})") from None
+
+    def save(self) -> None:
+        if distributed.rank() == 0:
+            self.metrics.flush()
+            state.save(self.folder / "checkpoint", self.state(), self.now.step)
+        if distributed.world() > 1:
+            self.fabric.barrier()
+
+    def resume(self) -> None:
+        """Continue from the latest checkpoint of the folder."""
+        self.restore(state.load(self.folder / "checkpoint"))
+
+    def verdict(self) -> dict[str, Any]:
+        repeated = health.duplicates(next(iter(self.data.batch(self.data.ids[:20_000]).fields.values()))) if self.data.in_memory else 0.0
+        return health.judge(self.metrics.history, repeated, self.stopped)
+
+
+def _copy(tree: Any) -> Any:
+    tensors: dict[str, Tensor] = {}
+    plain = state.pack(tree, tensors)
+    return state.unpack(plain, tensors)
+
+
+def _fabric(settings: Settings) -> Any:
+    import logging
+    import os
+
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    from lightning_fabric import Fabric
+
+    precision: Any = settings.precision
+    on_gpu = settings.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    devices: Any = settings.devices
+    if devices == "auto":
+        launched = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1")))
+        devices = launched
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", os.environ.get("SLURM_NNODES", "1")))
+    many = devices * nodes > 1
+    try:
+        return Fabric(
+            accelerator=settings.accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy="ddp" if many else "auto"
+        )
+    except Exception as error:  # Fabric's own checks: no such device, unsupported precision
+        raise OptionError(f"accelerator={settings.accelerator}, devices={settings.devices}: {str(error).splitlines()[0]}") from None
