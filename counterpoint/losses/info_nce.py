@@ -1,0 +1,61 @@
+"""InfoNCE, under any pairs: NT-Xent, CLIP and MoCo are this loss with other rows and pair rules."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from counterpoint.core import similarity
+from counterpoint.core.options import Part, Positive
+from counterpoint.core.recipe import RowLoss
+from counterpoint.core.similarity import Pairs, Scores
+from counterpoint.losses.rows import finish, guard, has_both
+
+
+def info_nce(
+    scores: Scores,
+    pairs: Pairs,
+    *,
+    temperature: Positive | Part = 0.1,
+    several: Literal["together", "each"] = "together",
+    negatives: Literal["sum", "mean"] = "sum",
+) -> RowLoss:
+    """The positives against the negatives, (n,): van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018.
+
+    L_i = softplus(N_i − P_i),   N_i = log Σ_{k negative} exp(s_ik / t),   P_i = log Σ_{p positive} exp(s_ip / t)
+        = −log( Σ_p exp(s_ip / t) / (Σ_p exp(s_ip / t) + Σ_k exp(s_ik / t)) )
+
+    The softplus keeps the gradient exact where positives are easy, where the difference of two logarithms loses it. Negatives are the
+    candidates that are not positive. Rows without positives do not count; a row without negatives has loss 0.
+    Chance (equal scores): log(1 + weight of the negatives / weight of the positives).
+
+    temperature: t > 0; may move over the run.
+    several: "together" sums several positives inside the logarithm; "each" averages softplus(N_i − s_ip / t) over them, each against
+        the negatives alone (Hydra, paper 034).
+    negatives: "mean" divides the sum over the negatives by their number, so that the loss hardly depends on the batch size (cMIM,
+        paper 007).
+    """
+    scores = scores.divide(temperature)  # type: ignore[arg-type]
+    positive, negative, counted = has_both(pairs)
+    against = similarity.negatives_lse(scores, pairs)
+    if negatives == "mean":
+        against = against - negative.clamp(min=1e-30).log()
+        negative = (negative > 0).to(negative.dtype)
+    if several == "each":
+        alone = counted & (negative > 0)
+        total = similarity.sum_of(scores.plus(-guard(against, alone)), pairs, _below, over="positives", derivative=_below_slope)
+        values = torch.where(alone, total / positive.clamp(min=1e-30), 0 * total)
+        return finish(values, counted, negative.log1p())
+    own = guard(similarity.positives_lse(scores, pairs), counted)
+    return finish(softplus(against - own), counted, (negative / positive.clamp(min=1e-30)).log1p())
+
+
+def _below(x: Tensor) -> Tensor:
+    return softplus(-x)
+
+
+def _below_slope(x: Tensor) -> Tensor:
+    return -torch.sigmoid(-x)

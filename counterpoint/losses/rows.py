@@ -1,0 +1,51 @@
+"""What the losses share: full precision, rows that do not count, chance levels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoint.core import similarity
+from counterpoint.core.errors import DataError, OptionError
+from counterpoint.core.recipe import RowLoss
+from counterpoint.core.similarity import Pairs, Scores
+
+
+def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in float32 at least; float64 stays."""
+    return tuple(t if t.dtype == torch.float64 else t.float() for t in tensors)
+
+
+def no_autocast(like: Tensor) -> torch.autocast:
+    """A context in which products keep their precision, whatever autocast says around it."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def guard(statistic: Tensor, counted: Tensor) -> Tensor:
+    """A row statistic with 0 in the rows that do not count: an infinity there would make a NaN of the gradient further on."""
+    return torch.where(counted, statistic, torch.zeros_like(statistic))
+
+
+def finish(values: Tensor, counted: Tensor, chance: Tensor | float | None = None) -> RowLoss:
+    """The loss with 0 in rows that do not count. `chance`: a number, or one per row (n,), of which the counted ones are averaged."""
+    if isinstance(chance, Tensor):
+        chance = float(guard(chance, counted).sum() / counted.sum().clamp(min=1))
+    return RowLoss(guard(values, counted), counted, chance)
+
+
+def has_both(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+    """(weight of the positives (n,), weight of the negatives (n,), rows that have positives (n,) bool)."""
+    positive = similarity.positive_weight(pairs)
+    return positive, similarity.weight(pairs.negatives, pairs.shape), positive > 0
+
+
+def aligned(name: str, first: Tensor, second: Tensor) -> None:
+    """Raise DataError unless both are (n, d) of one shape."""
+    if first.ndim != 2 or first.shape != second.shape:
+        raise DataError(f"{name}: embeddings of shapes {tuple(first.shape)} and {tuple(second.shape)}; both must be (rows, width)")
+
+
+def cosine_only(name: str, scores: Scores) -> None:
+    """Raise OptionError where the scores are known not to be cosines."""
+    if not scores.bounded and scores.dense is None:
+        raise OptionError(f"{name} needs cosine scores, and these are unbounded; use similarity.cosine")

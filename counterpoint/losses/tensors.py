@@ -1,0 +1,81 @@
+"""The losses as functions of tensors, for use outside recipes: a scalar, the mean over the rows that count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoint.core import similarity
+from counterpoint.core.errors import DataError, LabelError
+from counterpoint.core.options import Positive, check
+from counterpoint.core.recipe import RowLoss
+from counterpoint.core.similarity import Pairs, Relation, Scores
+from counterpoint.losses.decoupled import decoupled
+from counterpoint.losses.info_nce import info_nce
+from counterpoint.losses.rows import aligned
+from counterpoint.losses.supervised import supervised
+
+
+def nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1) -> Tensor:
+    """NT-Xent of two aligned sets of views, first and second (n, d): Chen et al., SimCLR, ICML 2020, equation 1.
+
+    Mean over the 2n rows of −log( exp(s_ip / t) / Σ_{j ≠ i} exp(s_ij / t) ), s the cosine, p the other view of the item.
+
+    temperature: t > 0, a number or a scalar tensor that may learn.
+    """
+    scores, pairs = _two_views("nt_xent", first, second, temperature)
+    return info_nce(scores, pairs, temperature=1.0).mean()
+
+
+def decoupled_nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1) -> Tensor:
+    """NT-Xent without the positive in the denominator, first and second (n, d), n ≥ 2; see `decoupled`. Mean over both directions.
+
+    temperature: t > 0, a number or a scalar tensor that may learn.
+
+    Raises DataError for one row, which has no negatives.
+    """
+    scores, pairs = _two_views("decoupled_nt_xent", first, second, temperature)
+    if len(first) < 2:
+        raise DataError(f"decoupled_nt_xent: {len(first)} pair of views has no negatives; give two or more")
+    return decoupled(scores, pairs, temperature=1.0).mean()
+
+
+def sup_con(embeddings: Tensor, labels: Tensor, *, temperature: float | Tensor = 0.1) -> Tensor:
+    """SupCon with the mean outside the logarithm, embeddings (n, d), labels (n,) int; see `supervised`. Label −1 = unknown.
+
+    temperature: t > 0, a number or a scalar tensor that may learn.
+    """
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
+        raise LabelError(f"sup_con: {tuple(labels.shape)} labels for embeddings of shape {tuple(embeddings.shape)}; give one per row")
+    n = len(embeddings)
+    itself = Relation.itself()
+    pairs = Pairs(Relation.equal(labels).without(itself), Relation.all().without(itself), (n, n))
+    return supervised(_cosine("sup_con", embeddings, embeddings, temperature), pairs, temperature=1.0).mean()
+
+
+def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -> Tensor:
+    """The symmetric cross-entropy of two aligned modalities, first and second (n, d): Radford et al., ICML 2021, figure 3.
+
+    Half the mean of −log softmax_j(s_ij / t)_i over the rows, half over the columns; s the cosine.
+
+    temperature: t > 0, a number or a scalar tensor that may learn.
+    """
+    aligned("clip", first, second)
+    scores = _cosine("clip", first, second, temperature)
+    pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
+    both: list[RowLoss] = [info_nce(s, pairs, temperature=1.0) for s in (scores, scores.transposed())]
+    return (both[0].mean() + both[1].mean()) / 2
+
+
+def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:
+    aligned(name, first, second)
+    rows = torch.cat([first, second])
+    n = len(rows)
+    partner = torch.arange(n, device=rows.device).roll(n // 2)
+    return _cosine(name, rows, rows, temperature), Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
+
+
+def _cosine(name: str, anchors: Tensor, candidates: Tensor, temperature: float | Tensor) -> Scores:
+    if not isinstance(temperature, Tensor):
+        check(temperature, Positive, f"{name}: temperature")
+    return similarity.cosine(anchors, candidates).divide(temperature)

@@ -1,0 +1,91 @@
+"""The rule of most methods: rows with an equal key are positives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor
+
+from counterpoint.core.recipe import Rows, requires
+from counterpoint.core.similarity import Pairs, Relation
+from counterpoint.pairs.keys import codes, column, identity, is_known, older, together, with_item
+from counterpoint.pairs.overlap import overlapping
+
+
+@requires(column=("{key}", "{block}", "{exclude}"))
+def same(
+    anchors: Rows,
+    candidates: Rows,
+    tables: Mapping[str, Any],
+    *,
+    key: str | tuple[str, ...] = "item",
+    other: str | tuple[str, ...] | None = None,
+    block: str | tuple[str, ...] | None = None,
+    exclude: str | tuple[str, ...] = (),
+    same_view: bool = True,
+    own: bool = True,
+    unknown: Literal["negative", "ignored"] = "negative",
+    old: Literal["ignored", "positive", "negative"] = "ignored",
+) -> Pairs:
+    """Positive: rows with an equal, known key. Candidate: every other row. An anchor never meets itself.
+
+    Rows are told apart by their keys, never by their position: itself is the row of the same item, view and position, in whatever
+    space; two rows with an equal key are never negatives. Unknown keys (−1, NaN) match nothing.
+
+    key: the key that makes positives, "item", "label", "group", "time", "position" or any column; of several all must agree. A key with
+        several values per row (multi-label, padded with −1) matches where one value is shared.
+    other: the name of that key on the side of the candidates, where it differs (a target's item, a chosen partner's label).
+    block: a key inside which rows meet; rows of different or unknown blocks are ignored (tokens of one item, private candidates).
+    exclude: keys of which an equal value makes a pair that is not positive an ignored one (the same class, but no positive).
+    same_view: whether rows of the anchor's own view are candidates; without, views meet each other only.
+    own: whether rows of the anchor's own item are positives whatever the key says; without, those that the key does not match are ignored.
+    unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not.
+    old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
+    """
+    myself, stale = identity(anchors, candidates), older(anchors, candidates)
+    positive, known = _matching(anchors, candidates, key, other, own)
+    ignored = [myself]
+    if old == "ignored":
+        ignored.append(stale)
+    if not own and key != "item" and "item" in anchors.keys and "item" in candidates.keys:
+        ignored.append(Relation.equal(anchors.keys["item"], candidates.keys["item"]).without(positive))
+    if not same_view:
+        ignored.append(Relation.equal(column(anchors, "view", "anchors"), column(candidates, "view", "candidates")))
+    if old == "positive":
+        positive = Relation.either(positive.without(*ignored), stale)
+    else:
+        positive = positive.without(*ignored, *([stale] if old == "negative" else []))
+    for name in (exclude,) if isinstance(exclude, str) else exclude:
+        ignored.append(Relation.equal(*codes(anchors, candidates, name)).without(positive))
+    everyone = Relation.all()
+    if unknown == "ignored":
+        everyone = everyone.weighted(*(k.to(anchors.z.dtype) for k in known))
+    candidate = everyone.without(*ignored)
+    if unknown == "ignored":
+        candidate = Relation.either(candidate, positive)
+    return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
+
+
+def _matching(
+    anchors: Rows, candidates: Rows, key: str | tuple[str, ...], other: str | tuple[str, ...] | None, own: bool
+) -> tuple[Relation, tuple[Tensor, Tensor]]:
+    """(who matches, whose key is known on both sides)."""
+    names = key if isinstance(key, tuple) else (key,)
+    if len(names) == 1 and column(anchors, names[0], "anchors").ndim == 2:
+        against = names[0] if other is None else other if isinstance(other, str) else other[0]
+        first, second = column(anchors, names[0], "anchors"), column(candidates, against, "candidates")
+        relation = overlapping(first, second)
+        if own and "item" in anchors.keys and "item" in candidates.keys:
+            relation = Relation.either(relation, Relation.equal(anchors.keys["item"], candidates.keys["item"]))
+        return relation, (is_known(first).any(1), is_known(second).any(1))
+    pair = codes(anchors, candidates, names, other)
+    known = (is_known(pair[0]), is_known(pair[1]))
+    if own and names != ("item",):
+        pair = with_item(_integers(pair), anchors, candidates)
+    return Relation.equal(*pair), known
+
+
+def _integers(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Real-valued keys as codes."""
+    return together([pair]) if pair[0].is_floating_point() else pair
