@@ -48,6 +48,12 @@ print("LOADED", *sys.modules)
     assert not {"torch", "scipy", "sklearn", "pyarrow", "numpy"} & set(loaded.split())
 
 
+def test_methods_is_a_function_whatever_was_imported_before() -> None:
+    """`counterpoint.methods` is also the folder of the methods; importing that does not hide the function."""
+    code = "import counterpoint as cp; import counterpoint.methods; print(len(cp.methods()) == len(cp.methods()) > 0)"
+    assert python(code).strip() == "True"
+
+
 def test_no_extra_is_needed_to_import_any_part() -> None:
     """Extras are imported inside the function that needs them: every module loads with each of them absent."""
     code = """
