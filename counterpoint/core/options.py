@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import inspect
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -192,9 +193,14 @@ def trust(module: str) -> None:
 
 
 def name_of(make: Callable[..., Any]) -> str:
-    """Dotted name of a function, without the leading package name for our own."""
-    module = make.__module__.removeprefix("counterpoint.")
-    return f"{module}.{make.__qualname__}"
+    """Dotted name of a function, without the leading package name for our own: `losses.info_nce`, as it is written in code.
+
+    A package above the function's file that offers it under its own name stands for the file, so that files may move.
+    """
+    pieces = make.__module__.split(".")
+    offering = (".".join(pieces[:k]) for k in range(2, len(pieces)))
+    found = (m for m in offering if vars(sys.modules.get(m, object)).get(make.__qualname__) is make)
+    return f"{next(found, make.__module__).removeprefix('counterpoint.')}.{make.__qualname__}"
 
 
 def resolve(name: str) -> Callable[..., Any]:

@@ -210,6 +210,14 @@ def test_names_lead_back() -> None:
     assert name_of(options.use) == "core.options.use"
 
 
+def test_a_part_is_named_as_it_is_written() -> None:
+    from counterpoint import losses, views
+
+    assert name_of(losses.info_nce) == "losses.info_nce"  # not losses.info_nce.info_nce, which is its file
+    assert name_of(views.image.simclr) == "views.image.simclr"
+    assert resolve("losses.info_nce") is resolve("losses.info_nce.info_nce") is losses.info_nce
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
