@@ -1,4 +1,4 @@
-"""What light does: brightness, contrast, saturation, hue and grey, composed into one c × (c + 1) matrix per item; blur; solarise.
+"""What light does: brightness, contrast, saturation, hue and grey, composed into one affine map per item; blur; solarise.
 
 Pictures are float32 (b, c, h, w) in [0, 1]. With three channels grey is 0.299 r + 0.587 g + 0.114 b, otherwise the mean over channels.
 """
@@ -26,107 +26,87 @@ def factors(x: Tensor, generator: Generator, strength: float) -> Tensor:
     return draw.uniform(x, generator, max(0.0, 1.0 - strength), 1.0 + strength, len(x))
 
 
-def brightness(factor: Tensor, channels: int) -> Tensor:
-    """(b, c + 1, c + 1): times `factor`."""
-    diagonal = torch.cat([factor[:, None].expand(-1, channels), torch.ones_like(factor)[:, None]], 1)
-    return torch.diag_embed(diagonal)
-
-
-def saturation(factor: Tensor, channels: int) -> Tensor:
-    """(b, c + 1, c + 1): each pixel moved away from (or, below 1, towards) its own grey value; 0 is grey itself."""
-    matrix = _homogeneous(factor, channels)
-    grey = grey_weights(channels, factor).expand(channels, channels)
-    eye = torch.eye(channels, device=factor.device)
-    matrix[:, :channels, :channels] = factor[:, None, None] * eye + (1 - factor)[:, None, None] * grey
-    return matrix
-
-
-def contrast(factor: Tensor, mean: Tensor) -> Tensor:
-    """(b, c + 1, c + 1): each pixel moved away from the picture's mean grey value. `mean` (b, c): mean of each channel."""
-    channels = mean.shape[1]
-    matrix = brightness(factor, channels)
-    matrix[:, :channels, channels] = ((1 - factor) * (mean @ grey_weights(channels, mean)))[:, None]
-    return matrix
-
-
 def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
     """x (b, 3, h, w) with its hue in HSV turned by `turns` (b,), a share of the circle; value and saturation stay."""
     red, green, blue = x.unbind(1)
     high = torch.maximum(torch.maximum(red, green), blue)
-    span = high - torch.minimum(torch.minimum(red, green), blue)
-    scale = 1.0 / span.clamp(min=1e-12)
-    # place on the colour circle in sixths, by the largest channel
-    sixths = torch.where(high == green, (blue - red).mul_(scale).add_(2.0), (red - green).mul_(scale).add_(4.0))
-    sixths = torch.where(high == red, (green - blue).mul_(scale), sixths).add_(turns[:, None, None] * 6.0)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    span = high - low
+    # Place on the colour circle in sixths. With red, green, blue scaled to [0, 1] (one is 0, one 1), the distance from pure red is
+    # 1 − red + green + blue on either side, and the side is the sign of green − blue: no comparisons, which are slow here.
+    scale = span.clamp(min=1e-12).reciprocal_()
+    sixths = (green + blue).sub_(red).sub_(low).mul_(scale).add_(1.0)
+    torch.copysign(sixths, torch.sub(green, blue, out=scale), out=sixths).add_(turns[:, None, None] * 6.0)
+    sixths.sub_(torch.mul(sixths, 1.0 / 6.0, out=scale).floor_(), alpha=6.0)
     out = torch.empty_like(x)
-    for channel, offset in enumerate((5.0, 3.0, 1.0)):
-        place = sixths + offset
-        place.sub_(place.mul(1.0 / 6.0).floor_().mul_(6.0))
-        # how much of `span` this channel lacks: 0 beside the peak, 1 opposite, a ramp between
-        lack = torch.minimum(place, 4.0 - place).clamp_(0.0, 1.0)
-        torch.addcmul(high, span, lack, value=-1.0, out=out[:, channel])
+    part = torch.sub(sixths, 3.0, out=scale).abs_().sub_(1.0).clamp_(0.0, 1.0)  # how much of the pure colour is red …
+    torch.addcmul(low, span, part, out=out[:, 0])
+    for channel, peak in ((1, 2.0), (2, 4.0)):  # … green and blue: a trapezium around the place of the pure colour
+        part = torch.sub(sixths, peak, out=scale).abs_().neg_().add_(2.0).clamp_(0.0, 1.0)
+        torch.addcmul(low, span, part, out=out[:, channel])
     return out
-
-
-def _homogeneous(like: Tensor, channels: int) -> Tensor:
-    return torch.eye(channels + 1, device=like.device).repeat(len(like), 1, 1)
-
-
-def apply(x: Tensor, matrix: Tensor) -> Tensor:
-    """x (b, c, *) under (b, c + 1, c + 1) matrices, clamped to [0, 1]."""
-    b, c = x.shape[:2]
-    flat = torch.baddbmm(matrix[:, :c, c:], matrix[:, :c, :c], x.reshape(b, c, -1))
-    return flat.clamp_(0.0, 1.0).view_as(x)
 
 
 def jitter(
     x: Tensor, generator: Generator, strengths: tuple[float, float, float, float], probability: float, grey: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Brightness, contrast, saturation (factors in 1 ± strength) and hue (turn in ± strength of the circle), in random order per
-    item, on a share `probability` of the items; then grey on a share `grey`.
+    item, on a share `probability` of the items; then grey on a share `grey`. Values are clamped to [0, 1] once, at the end.
 
-    All but the hue are matrices; an item's matrices are multiplied first and touch the pixels once before and once after the
-    turn of hue. Mean values that contrast needs follow from the mean of the channels, because a matrix commutes with the mean.
+    Each operation alone is torchvision's. Without clamps between them, brightness b, contrast k and saturation s commute, and a
+    turn of hue H commutes with all but the grey values that saturation and contrast look at. So the order matters only in whether
+    these grey values g are taken before or after the turn, and all is one affine map of the pixel v and its turned twin:
+
+        out = b·k·s·Hv + b·k·(1 − s)·g(v or Hv) + b·(1 − k)·mean g(v or Hv)
     """
     b, c = x.shape[:2]
     used = draw.chance(x, generator, probability, b)
     kinds = [factors(x, generator, s) for s in strengths[:3]]
     turns = draw.uniform(x, generator, -strengths[3], strengths[3], b) * used
-    order = draw.orders(x, generator, b, 4)
+    order = draw.uniform(x, generator, 0.0, 1.0, b, 4)  # an operation with a smaller number comes earlier
     gone = draw.chance(x, generator, grey, b)
     light, shade, deep = (torch.where(used, factor, 1.0) for factor in kinds)
+    early = order[:, 1:3] < order[:, 3:]  # contrast, saturation: before the hue
     hue = c == 3 and strengths[3] > 0 and probability > 0
-    steps = [brightness(light, c), None, saturation(deep, c) if c > 1 else None]
-    rank = order.argsort(1)  # rank[:, k]: when operation k comes
-    before = rank[:, :3] < rank[:, 3:]
-    if hue:
-        first = _compose(x, steps, shade, order, before)
-        x = turn_hue(apply(x, first), turns)
-        before = ~before
-    else:
-        before = torch.ones_like(before)
-    second = _compose(x, steps, shade, order, before)
-    if c > 1 and grey > 0:
-        second = saturation(torch.where(gone, 0.0, 1.0), c) @ second
-    keys = {"brightness": light, "contrast": shade, "saturation": deep, "hue": turns, "grey": gone}
-    return apply(x, second), keys
+    out = torch.empty_like(x)
+    for i in pieces(x):
+        _paint(x[i], light[i], shade[i], deep[i], gone[i], turns[i] if hue else None, early[i], out[i])
+    return out, {"brightness": light, "contrast": shade, "saturation": deep, "hue": turns, "grey": gone, "early": early}
 
 
-def _compose(x: Tensor, steps: list[Tensor | None], shade: Tensor, order: Tensor, active: Tensor) -> Tensor:
-    """(b, c + 1, c + 1): the product of the active operations, each item in its own order."""
+def pieces(x: Tensor, values: int = 1 << 18) -> list[slice]:
+    """Slices of the batch that stay in a processor's cache while a chain of operations passes over them; all at once elsewhere."""
+    step = max(1, values // max(x[0].numel(), 1)) if x.device.type == "cpu" and len(x) else max(len(x), 1)
+    return [slice(start, start + step) for start in range(0, len(x), step)]
+
+
+def _paint(x: Tensor, light: Tensor, shade: Tensor, deep: Tensor, gone: Tensor, turns: Tensor | None, early: Tensor, out: Tensor) -> None:
+    """The formula of `jitter`, written into `out`."""
     b, c = x.shape[:2]
-    total = _homogeneous(shade, c)
-    mean = torch.cat([x.flatten(2).mean(2), torch.ones(b, 1, device=x.device)], 1)[:, :, None]
-    for place in range(order.shape[1]):
-        now = order[:, place]
-        current = (total @ mean)[:, :c, 0]
-        step = _homogeneous(shade, c)
-        for kind, fixed in enumerate(steps):
-            matrix = contrast(shade, current) if kind == 1 else fixed
-            if matrix is not None:
-                step = torch.where(((now == kind) & active[:, kind])[:, None, None], matrix, step)
-        total = step @ total
-    return total
+    weights = grey_weights(c, x)
+    pixels, result = x.reshape(b, c, -1), out.view(b, c, -1)
+    turned = pixels if turns is None else turn_hue(x, turns).view(b, c, -1)
+    deep = torch.where(gone, 0.0, deep) if turns is None else deep
+    mean = turned.mean(2) @ weights
+    if turns is not None:
+        mean = torch.where(early[:, 0], pixels.mean(2) @ weights, mean)
+    own, grey, constant = light * shade * deep, light * shade * (1.0 - deep), light * (1.0 - shade) * mean
+    eye = torch.eye(c, device=x.device)
+    if turns is None:
+        torch.baddbmm(constant[:, None, None], _mix(own, grey, eye, weights), turned, out=result)
+    else:
+        first = _mix(own, grey * ~early[:, 1], eye, weights)
+        second = (grey * early[:, 1])[:, None, None] * weights.expand(c, c)
+        # grey last of all: the rows of both matrices become their own grey
+        project = torch.where(gone[:, None, None], weights.expand(c, c), eye)
+        torch.baddbmm(constant[:, None, None], project @ first, turned, out=result)
+        result.baddbmm_(project @ second, pixels)
+    result.clamp_(0.0, 1.0)
+
+
+def _mix(own: Tensor, grey: Tensor, eye: Tensor, weights: Tensor) -> Tensor:
+    """(b, c, c): `own` times the pixel plus `grey` times its grey value."""
+    return own[:, None, None] * eye + grey[:, None, None] * weights.expand(len(eye), len(eye))
 
 
 def blur(x: Tensor, sigma: Tensor) -> Tensor:
