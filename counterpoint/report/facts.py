@@ -1,0 +1,206 @@
+"""What a run folder says, in words and charts: what was understood, how long it took, how training went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from counterpoint.report import words
+from counterpoint.report.charts import Chart, Line, histogram, lines
+from counterpoint.report.folder import Folder, Items
+
+MOST_TERMS = 6
+
+
+def find(folder: Folder, *paths: str) -> Any:
+    """The first of some dotted paths that the model card or the configuration has."""
+    for path in paths:
+        for source in (folder.model, folder.config):
+            node: Any = source
+            for key in path.split("."):
+                node = node.get(key) if isinstance(node, Mapping) else None
+            if node is not None:
+                return node
+    return None
+
+
+def understood(folder: Folder) -> str:
+    """The sentence that `fit` printed about the data."""
+    found = find(folder, "understood", "data.summary", "summary", "data.understood")
+    return words.short(found, 300) if isinstance(found, str) else ""
+
+
+def facts(folder: Folder) -> list[tuple[str, str, str]]:
+    """(name, value, a smaller word beside it) of what a reader asks first."""
+    last: Mapping[str, Any] = folder.metrics[-1] if folder.metrics else {}
+    found: list[tuple[str, str, str]] = []
+    method = find(folder, "method", "recipe.method")
+    if isinstance(method, str):
+        title = find(folder, "method_title", "title")
+        found.append(("Method", words.short(method, 40), words.short(title, 90) if isinstance(title, str) else ""))
+    epochs, steps = words.real(last.get("epoch")), words.real(last.get("step"))
+    if steps is not None:
+        whole = find(folder, "epochs")
+        trained = words.count(whole, "epoch") if isinstance(whole, int) and not isinstance(whole, bool) else ""
+        if not trained and epochs is not None:
+            trained = words.count(round(epochs), "epoch")
+        found.append(("Trained", trained or words.count(round(steps), "step"), words.count(round(steps), "step") if trained else ""))
+    rates = [r for line in folder.metrics if (r := words.real(line.get("items_per_second"))) is not None]
+    if words.real(last.get("time")) is not None:
+        found.append(
+            (
+                "Time",
+                words.duration(last["time"]),
+                f"{words.number(round(sorted(rates)[len(rates) // 2]))} items per second" if rates else "",
+            )
+        )
+    if folder.items is not None:
+        found.append(("Embeddings", words.count(folder.items.total, "item"), f"{folder.items.vectors.shape[1]:,} dimensions"))
+    backbone, seed, device = find(folder, "backbone", "encoder"), find(folder, "seed"), find(folder, "device")
+    if isinstance(backbone, str):
+        found.append(("Encoder", words.short(backbone, 40), ""))
+    if seed is not None and not isinstance(seed, (dict, list)):
+        found.append(("Seed", words.short(seed, 20), words.short(device, 30) if isinstance(device, str) else ""))
+    return found
+
+
+def verdict(health: dict[str, Any]) -> dict[str, Any]:
+    """The health verdict in words, with its findings."""
+    kind, word, sentence = words.verdict(health)
+    found = health.get("findings")
+    findings = [
+        {
+            "name": words.short(one.get("name", "finding"), 60),
+            "severity": one.get("severity") if one.get("severity") in ("warning", "failed") else "warning",
+            **{key: _sentence(one.get(key)) for key in ("what", "cause", "advice")},
+        }
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict)
+    ]
+    return {"kind": kind, "word": word, "sentence": sentence, "findings": findings}
+
+
+def _sentence(text: Any) -> str:
+    """First letter large, a full stop at the end."""
+    line = words.short(text, 400) if text else ""
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "…")) else ".") if line else ""
+
+
+def versions(folder: Folder) -> list[tuple[str, str]]:
+    found = find(folder, "versions")
+    return [(words.short(k, 40), words.short(v, 60)) for k, v in found.items()] if isinstance(found, Mapping) else []
+
+
+# ---- scores ----------------------------------------------------------------------------------------------------------
+
+
+def arms(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """arm → score → value, the trained encoder first, then what it is measured against; nested scores flattened."""
+    found = evaluation.get("scores")
+    if not isinstance(found, dict):
+        return {}
+    order = {name: i for i, name in enumerate(words.ARMS)}
+    named = sorted(found, key=lambda a: order.get(a, 0.5))
+    return {str(a): dict(_flat(found[a])) for a in named if isinstance(found[a], dict) and found[a]}
+
+
+def _flat(scores: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in scores.items():
+        if isinstance(value, Mapping) and not {"mean", "value"} & set(value):
+            yield from _flat(value, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", value
+
+
+def protocol(evaluation: dict[str, Any]) -> str:
+    found = evaluation.get("protocol")
+    return words.short(found, 600) if isinstance(found, str) else ""
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def _column(metrics: Sequence[Mapping[str, Any]], *path: str) -> list[Any]:
+    column = []
+    for line in metrics:
+        node: Any = line
+        for key in path:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        column.append(node)
+    return column
+
+
+def curves(metrics: list[dict[str, Any]]) -> list[Chart]:
+    """Loss beside its chance level, each term's, cosines of pairs, spread, effective rank, learning rate and speed, where written down."""
+    step = _column(metrics, "step")
+    names = list(dict.fromkeys(str(n) for line in metrics if isinstance(line.get("terms"), dict) for n in line["terms"]))
+    found = [lines("Loss", step, [Line("loss", _column(metrics, "loss")), Line("chance level", _column(metrics, "chance"), "chance")])]
+    if len(names) > 1:
+        found += [
+            lines(
+                f"Term {words.short(name, 30)}",
+                step,
+                [
+                    Line("value", _column(metrics, "terms", name, "value")),
+                    Line("chance level", _column(metrics, "terms", name, "chance"), "chance"),
+                ],
+            )
+            for name in names[:MOST_TERMS]
+        ]
+    pair = [Line("positives", _column(metrics, "positive")), Line("negatives", _column(metrics, "negative"), "second")]
+    found.append(lines("Mean cosine of pairs", step, pair, limits=(0.0, 1.0)))
+    for title, name, note in (
+        ("Spread of the embeddings", "spread", "1 = evenly over the sphere, 0 = all the same."),
+        ("Effective rank", "effective_rank", "How many directions a batch of embeddings uses."),
+        ("Learning rate", "lr", ""),
+        ("Speed", "items_per_second", "Items per second, views and gradients included."),
+    ):
+        found.append(lines(title, step, [Line(title.lower(), _column(metrics, name))], zero=True, note=note))
+    return [chart for chart in found if chart is not None]
+
+
+def histograms(metrics: list[dict[str, Any]]) -> list[Chart]:
+    """Distributions of the cosines of positives and of negatives at the start, in the middle and at the end of training."""
+    found = []
+    drawn = [line for line in metrics if isinstance(line.get("histogram"), dict)]
+    chosen = [drawn[i] for i in sorted({0, len(drawn) // 2, len(drawn) - 1})] if drawn else []
+    for line in chosen:
+        sides = line["histogram"]
+        positive, negative = (h if isinstance(h := sides.get(name), list) else [] for name in ("positive", "negative"))
+        bins = max(len(positive), len(negative))
+        edges = sides.get("edges") if isinstance(sides.get("edges"), list) else [-1 + 2 * i / max(bins, 1) for i in range(bins + 1)]
+        found.append(
+            histogram(
+                f"At step {words.number(line.get('step'))}", edges, [Line("positives", positive), Line("negatives", negative, "second")]
+            )
+        )
+    return [chart for chart in found if chart is not None]
+
+
+# ---- sentences about items --------------------------------------------------------------------------------------------
+
+
+def map_sentence(items: Items) -> str:
+    """What the map shows and what it leaves out."""
+    parts = ["Every point is an item; near points have similar embeddings. Distances between far groups mean little."]
+    if len(items) < items.total - items.dropped:
+        parts.append(f"{len(items):,} of {items.total:,} items, drawn at random.")
+    if items.dropped:
+        parts.append(f"{words.count(items.dropped, 'item')} left out: the embedding is not finite.")
+    previews = len(items.pictures) + len(items.texts)
+    if 0 < previews < len(items):
+        parts.append(f"{previews:,} of them have a preview.")
+    return " ".join(parts)
+
+
+def groups_sentence(items: Items, shown: int, groups: int) -> str:
+    text = f"k-means found {words.count(groups, 'group')} without looking at labels; below, each with the items nearest to its centre"
+    text += ", and the labels inside it; an item of another label than most is named." if "label" in items.columns else "."
+    return text if shown == groups else f"{text} The {shown} largest are shown."
+
+
+def neighbours_sentence(items: Items) -> str:
+    previews = len(items.pictures) + len(items.texts)
+    among = f"the {previews:,} items with a preview" if 0 < previews < len(items) else f"{len(items):,} items"
+    text = f"Some items, and the six nearest to each by cosine similarity (the number) among {among}."
+    return text + (" A dashed frame marks another label." if "label" in items.columns and items.pictures else "")
