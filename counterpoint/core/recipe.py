@@ -90,7 +90,7 @@ class Contrast:
         from counterpoint.core import similarity
 
         anchors, candidates = pick(out, self.anchors), pick(out, self.candidates)
-        if "own" in anchors.keys:  # rows of several processes: each takes its own as anchors, against all candidates
+        if "own" in anchors.keys and self.by_row:  # several processes: each takes its own rows as anchors, against all candidates
             anchors = anchors.where(anchors.keys["own"])
         pairs: Pairs = self.pairs(anchors, candidates, tables)
         scores: Scores = (self.similarity or Part(similarity.cosine))(anchors.z, candidates.z)
@@ -100,6 +100,12 @@ class Contrast:
             scores = scores.plus(out[self.bias].z.reshape(()))
         moving = {k: value_of(v, now) for k, v in self.loss.options.items() if isinstance(v, Part) and _is_value(self.loss, k)}
         return cast(RowLoss, self.loss(scores, pairs, **moving))
+
+    @property
+    def by_row(self) -> bool:
+        """Whether a row's loss depends on its own anchor alone; then processes share the anchors among them (see `joint`)."""
+        needs_all = getattr(self.loss.make, "__joint__", False)
+        return not (self.loss.effective().get(needs_all) if isinstance(needs_all, str) else needs_all)
 
     def _zipped(self, out: Embeddings, tables: Mapping[str, Any], now: Progress) -> RowLoss:
         stems = [str(s).removesuffix("/*") for s in (self.anchors, self.candidates)]
@@ -245,6 +251,19 @@ def requires(**needs: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callabl
     return mark
 
 
+def joint(option: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare that a loss's rows depend on each other (a softmax over anchors, say), always or where `option` is on.
+
+    With several processes each then computes it over the anchors of all, so that it equals the loss of the whole batch.
+    """
+
+    def mark(make: Callable[..., Any]) -> Callable[..., Any]:
+        make.__joint__ = option or True  # type: ignore[attr-defined]
+        return make
+
+    return mark
+
+
 def provides(**gifts: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare what a function brings (a column that a round writes, a key that a view adds), in the form of `requires`."""
 
@@ -320,6 +339,6 @@ def match(name: str, globs: Sequence[str]) -> bool:
 
 __all__ = [
     "UNKNOWN", "Batch", "Claim", "Contrast", "Embeddings", "Generator", "Modality", "Model", "Objective", "Part", "Progress", "Recipe",
-    "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "match", "nn", "pick", "provides", "requires",
-    "value_of",
+    "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "joint", "match", "nn", "pick", "provides",
+    "requires", "value_of",
 ]  # fmt: skip

@@ -6,11 +6,12 @@ from torch import Tensor, logsumexp
 
 from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
-from counterpoint.core.recipe import RowLoss
+from counterpoint.core.recipe import RowLoss, joint
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import finish, guard, has_both
+from counterpoint.losses.rows import finish, guard, weights
 
 
+@joint("weighted")
 def decoupled(
     scores: Scores,
     pairs: Pairs,
@@ -33,7 +34,7 @@ def decoupled(
     sigma: σ > 0 of these weights; smaller is more unequal.
     detach: whether the weights pass no gradient. The paper's code lets it pass.
     """
-    _, negative, there = has_both(pairs)
+    _, negative, there = weights(scores, pairs)
     counted = there & (negative > 0)
     plain = similarity.positive_mean(scores, pairs)
     scaled = scores.divide(temperature)  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def duplicates(x: Any, limit: int = 20_000) -> float:
 
 
 def judge(history: Sequence[Mapping[str, Any]], duplicate_share: float = 0.0, stopped: str = "") -> dict[str, Any]:
-    """The verdict over a run's metrics: {"verdict": "healthy" | "warning" | "failed", "findings": [{name, severity, what, cause, advice}]}."""
+    """{"verdict": "healthy" | "warning" | "failed", "findings": [{name, severity, what, cause, advice}]} over a run's metrics."""
     findings: list[dict[str, str]] = []
 
     def found(name: str, what: str) -> None:

@@ -127,7 +127,7 @@ def objective(
     for name, term in terms.items():
         weight = value_of(term.weight, now)
         rows = term(out, tables, now)
-        anchored = isinstance(term, Contrast)  # its rows are this process's anchors; any other term sees all rows on every process
+        anchored = isinstance(term, Contrast) and term.by_row  # this process's anchors; any other term sees all rows on every process
         count = distributed.total(rows.counted.sum()) if anchored else rows.counted.sum()
         value = rows.values.sum() / count.clamp(min=1)
         part = value if anchored else value / distributed.world()

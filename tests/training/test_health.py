@@ -1,0 +1,74 @@
+import math
+
+import pytest
+import torch
+
+from counterpoint import losses, pairs
+from counterpoint.core.options import use
+from counterpoint.core.recipe import Contrast, Rows
+from counterpoint.training import health
+
+
+def lines(count=10, **figures):
+    base = {"loss": 1.0, "spread": 0.9, "effective_rank": 30.0, "terms": {"contrast": {"value": 1.0, "chance": 5.0, "counted_share": 1.0}}}
+    return [{"step": i, **base, **figures} for i in range(count)]
+
+
+def names(verdict):
+    return [f["name"] for f in verdict["findings"]]
+
+
+def test_a_healthy_run():
+    assert health.judge(lines()) == {"verdict": "healthy", "findings": []}
+
+
+@pytest.mark.parametrize(
+    ("figures", "name", "verdict"),
+    [
+        ({"loss": math.nan}, "not a number", "failed"),
+        ({"spread": 0.01}, "collapse", "failed"),
+        ({"effective_rank": 1.5}, "low rank", "warning"),
+        ({"terms": {"c": {"value": 4.99, "chance": 5.0, "counted_share": 1.0}}}, "flat at chance", "failed"),
+        ({"terms": {"c": {"value": 1.0, "chance": 5.0, "counted_share": 0.2}}}, "anchors without positives", "warning"),
+    ],
+)
+def test_each_finding_has_a_cause_and_advice(figures, name, verdict):
+    found = health.judge(lines(**figures))
+    assert names(found) == [name]
+    assert found["verdict"] == verdict
+    assert found["findings"][0]["cause"]
+    assert found["findings"][0]["advice"]
+
+
+def test_duplicates_and_an_early_stop_are_told():
+    assert names(health.judge(lines(), 0.5, "the time was up")) == ["duplicates", "stopped early"]
+    assert health.judge([])["verdict"] == "failed"
+
+
+def test_spread_and_rank_of_known_embeddings():
+    torch.manual_seed(0)
+    even = torch.randn(4000, 16)
+    assert health.spread(even) == pytest.approx(1.0, abs=0.01)
+    assert health.rank(even) == pytest.approx(16, abs=0.2)
+    assert health.spread(torch.ones(100, 16)) < 1e-6
+    line = torch.randn(500, 1) * torch.randn(1, 16)
+    assert health.rank(line) == pytest.approx(1, abs=1e-3)
+
+
+def test_share_of_duplicates():
+    x = torch.arange(10.0)[:, None].repeat(1, 3)
+    assert health.duplicates(x) == 0
+    assert health.duplicates(torch.cat([x, x[:5]])) == pytest.approx(5 / 15)
+
+
+def test_positives_and_negatives_are_those_of_the_pair_rule():
+    torch.manual_seed(0)
+    item = torch.arange(50)
+    base = torch.randn(50, 64)
+    z = torch.cat([base, base + 0.01 * torch.randn(50, 64)])
+    rows = Rows(z, {"item": item.repeat(2), "view": torch.arange(2).repeat_interleave(50)}, False, ("global", "global"))
+    found = health.look({"z": rows}, {"c": Contrast(use(pairs.same), use(losses.info_nce))}, {})
+    assert found["positive"] > 0.99
+    assert abs(found["negative"]) < 0.05
+    assert len(found["histogram"]["positive"]) == health.BINS
+    assert sum(found["histogram"]["negative"]) == pytest.approx(1, abs=1e-4)
