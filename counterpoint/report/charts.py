@@ -220,7 +220,7 @@ def histogram(title: str, edges: Sequence[float], series: Sequence[Line]) -> Cha
         "y": [[round(float(p), 1) for p in up(v)] for _, v in known],
         "look": [s.look for s, _ in known],
         "head": [f"{a:.2f} to {b:.2f}".replace("-", "−") for a, b in itertools.pairwise(sides.tolist())],
-        "rows": [[s.name, [f"{100 * share:.1f} %" for share in v.tolist()]] for s, v in known],
+        "rows": [[s.name, [f"{100 * share:.1f}%" for share in v.tolist()]] for s, v in known],
     }
     sentence = f"{title}. " + " ".join(f"{name}: around {value:.2f}.".replace("-", "−") for name, value in mean.items())
     return Chart(title, sentence, _svg(Markup("").join(parts), sentence), [(s.look, s.name) for s, _ in known], hover)

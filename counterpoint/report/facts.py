@@ -112,6 +112,13 @@ def _flat(scores: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
             yield f"{before}{name}", value
 
 
+def score_names(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The scores that at least one arm has, in the order in which they are explained."""
+    names = dict.fromkeys(n for scores in found.values() for n in scores if any(words.real(s.get(n)) is not None for s in found.values()))
+    known = {name: place for place, name in enumerate(words.METRICS)}
+    return sorted(names, key=lambda n: known.get(words.plain(n), len(known)))
+
+
 def protocol(evaluation: dict[str, Any]) -> str:
     found = evaluation.get("protocol")
     return words.short(found, 600) if isinstance(found, str) else ""

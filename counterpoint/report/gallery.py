@@ -216,9 +216,9 @@ class Gallery:
         share = np.cumsum(power) / power.sum()
         ninety, width = int(np.searchsorted(share, 0.9) + 1), unit.shape[1]
         holds = (
-            f"{words.count(ninety, 'direction')} of {width:,} {'holds' if ninety == 1 else 'hold'} 90 % of the variance of the embeddings"
+            f"{words.count(ninety, 'direction')} of {width:,} {'holds' if ninety == 1 else 'hold'} 90% of the variance of the embeddings"
         )
-        return np.sqrt(power), f"{holds}; the first alone {100 * share[0]:.0f} %."
+        return np.sqrt(power), f"{holds}; the first alone {100 * share[0]:.0f}%."
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -125,15 +125,10 @@ def _views(picture: bytes | None) -> str | None:
 def _scores(evaluation: dict[str, Any]) -> dict[str, Any]:
     """The score table, arms beside each other, and the few scores that stand at the top."""
     arms = facts.arms(evaluation)
-    names = list(dict.fromkeys(name for scores in arms.values() for name in scores))
-    known = {name: place for place, name in enumerate(words.METRICS)}
-    names.sort(key=lambda n: known.get(words.plain(n), len(known)))
     table: list[dict[str, Any]] = []
     keys: list[tuple[int, str, dict[str, Any]]] = []
-    for name in names:
+    for name in facts.score_names(arms):
         values = {arm: scores.get(name) for arm, scores in arms.items()}
-        if all(words.real(v) is None for v in values.values()):
-            continue
         about, best = words.metric(name), words.best(name, values)
         table.append(
             {

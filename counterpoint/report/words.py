@@ -105,7 +105,7 @@ def score(name: str, value: Any) -> str:
     off = spread(value)
     about = metric(name)
     if about.percent:
-        return f"{100 * x:.1f} %" + (f" ± {100 * off:.1f}" if off is not None else "")
+        return f"{100 * x:.1f}%" + (f" ± {100 * off:.1f}" if off is not None else "")
     return (f"{x:,.{about.places}f}" + (f" ± {off:.{about.places}f}" if off is not None else "")).replace("-", "−")
 
 
