@@ -12,7 +12,7 @@ from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import finish, guard, has_both
+from counterpoint.losses.rows import finish, guard, weights
 
 
 def info_nce(
@@ -39,7 +39,7 @@ def info_nce(
         paper 007).
     """
     scores = scores.divide(temperature)  # type: ignore[arg-type]
-    positive, negative, counted = has_both(pairs)
+    positive, negative, counted = weights(scores, pairs)
     against = similarity.negatives_lse(scores, pairs)
     if negatives == "mean":
         against = against - negative.clamp(min=1e-30).log()

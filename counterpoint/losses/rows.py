@@ -33,10 +33,10 @@ def finish(values: Tensor, counted: Tensor, chance: Tensor | float | None = None
     return RowLoss(guard(values, counted), counted, chance)
 
 
-def has_both(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-    """(weight of the positives (n,), weight of the negatives (n,), rows that have positives (n,) bool)."""
-    positive = similarity.positive_weight(pairs)
-    return positive, similarity.weight(pairs.negatives, pairs.shape), positive > 0
+def weights(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+    """(weight of the positives (n,), weight of the negatives (n,), rows that have positives (n,) bool), in the scores' precision."""
+    positive = similarity.positive_weight(pairs).to(scores.dtype)
+    return positive, similarity.weight(pairs.negatives, pairs.shape).to(scores.dtype), positive > 0
 
 
 def aligned(name: str, first: Tensor, second: Tensor) -> None:

@@ -12,7 +12,7 @@ from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import finish, has_both
+from counterpoint.losses.rows import finish, weights
 
 
 def sigmoid(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0.1, bias: float = -10.0) -> RowLoss:
@@ -26,7 +26,7 @@ def sigmoid(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0.1,
     bias: b, about −log(negatives per positive) at the start, so that the many negatives do not dominate at first.
     """
     scores = scores.divide(temperature).plus(bias)  # type: ignore[arg-type]
-    positive, negative, _ = has_both(pairs)
+    positive, negative, _ = weights(scores, pairs)
     pull = similarity.sum_of(scores, pairs, _no, over="positives", derivative=_no_slope)
     push = similarity.sum_of(scores, pairs, softplus, over="negatives", derivative=torch.sigmoid)
     counted = positive + negative > 0

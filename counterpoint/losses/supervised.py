@@ -28,9 +28,9 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
     mean: "out" averages the logarithms of the positives, "in" takes the logarithm of their average.
     """
     scores = scores.divide(temperature)  # type: ignore[arg-type]
-    weight = similarity.positive_weight(pairs)
-    counted = weight > 0
-    total = similarity.candidate_weight(pairs)
+    weight = similarity.positive_weight(pairs).to(scores.dtype)
+    total = similarity.candidate_weight(pairs).to(scores.dtype)
+    counted = (weight > 0) & (total > 0)
     chance = total.clamp(min=1e-30).log()
     if mean == "in":
         own = guard(similarity.positives_lse(scores, pairs), counted) - weight.clamp(min=1e-30).log()
@@ -43,5 +43,5 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
 
 def _one_positive(pairs: Pairs, weight: Tensor, total: Tensor) -> bool:
     """Whether no row has more than one positive, of weight 1, which is also a candidate of weight 1."""
-    negative = similarity.weight(pairs.negatives, pairs.shape)
+    negative = similarity.weight(pairs.negatives, pairs.shape).to(total.dtype)
     return bool(((total - negative == weight) & (weight <= 1) & (similarity.positive_count(pairs) == weight)).all())

@@ -31,9 +31,7 @@ def codes(anchors: Rows, candidates: Rows, names: str | Sequence[str], others: s
     found = [(column(anchors, a, "anchors"), column(candidates, c, "candidates")) for a, c in zip(left, right, strict=True)]
     for (a, c), name in zip(found, left, strict=True):
         if a.ndim != 1 or c.ndim != 1:
-            raise RequirementError(
-                f"the key {name!r} has several values per row; only pairs.same with that key alone and pairs.shared read those"
-            )
+            raise RequirementError(f"the key {name!r} has several values per row, and may only be the one key of pairs.same")
     return found[0] if len(found) == 1 else together(found)
 
 
@@ -42,7 +40,8 @@ def together(found: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     n = len(found[0][0])
     stacked, known = [], torch.ones(n + len(found[0][1]), dtype=torch.bool, device=found[0][0].device)
     for a, c in found:
-        both = torch.cat([a, c.to(a.dtype) if a.dtype != c.dtype else c])
+        kind = torch.promote_types(a.dtype, c.dtype)
+        both = torch.cat([a.to(kind), c.to(kind)])
         known &= is_known(both)
         stacked.append(both.nan_to_num() if both.is_floating_point() else both)
     numbers = [s.unique(return_inverse=True)[1] for s in stacked]

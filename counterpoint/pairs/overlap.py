@@ -39,7 +39,7 @@ def _entries(key: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(len(key), device=key.device)[:, None].expand_as(key)
     known = key != UNKNOWN
     entries = torch.stack([rows[known], key[known]], dim=1).unique(dim=0)
-    return entries[:, 0], entries[:, 1]
+    return entries[:, 0].contiguous(), entries[:, 1].contiguous()
 
 
 def _join(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -22,22 +22,19 @@ def align(first: Rows, second: Rows) -> tuple[Tensor, Tensor]:
     if a.shape == b.shape and bool((a == b).all()) and bool((a >= 0).all()):
         return everything, everything
     _, codes = torch.cat([a, b]).unique(return_inverse=True)
-    one, two = _numbered(codes[: len(a)]), _numbered(codes[len(a) :])
-    size = len(a) + len(b) + 1
-    one, two = one[0] * size + one[1], two[0] * size + two[1]
-    two, order = two.sort()
+    one, (two, order) = _numbered(codes[: len(a)], len(codes)), _numbered(codes[len(a) :], len(codes)).sort()
     place = torch.searchsorted(two, one).clamp(max=max(len(two) - 1, 0))
     found = (two[place] == one) & (a >= 0) if len(two) else torch.zeros_like(a, dtype=torch.bool)
     return everything[found], order[place[found]] if len(two) else everything[:0]
 
 
-def _numbered(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Each code with its occurrence number among equal codes."""
+def _numbered(codes: Tensor, size: int) -> Tensor:
+    """Each code < size with its occurrence number among equal codes, as one number."""
     ordered, order = codes.sort(stable=True)
     begin = torch.searchsorted(ordered, ordered)
     number = torch.empty_like(codes)
     number[order] = torch.arange(len(codes), device=codes.device) - begin
-    return codes, number
+    return codes * size + number
 
 
 def position_of(rows: Rows, view: int) -> Rows:

@@ -1,0 +1,107 @@
+"""Each loss of (Scores, Pairs): its twin in float64 and float32, gradients, rows that do not count, extremes, autocast, chance."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from counterpoint import losses
+from counterpoint.core import similarity
+from counterpoint.core.similarity import Pairs, Relation
+from tests.losses import twins
+
+LOSSES = [
+    (losses.info_nce, twins.info_nce, {}),
+    (losses.info_nce, twins.info_nce, {"temperature": 0.5, "several": "each"}),
+    (losses.info_nce, twins.info_nce, {"temperature": 0.5, "negatives": "mean"}),
+    (losses.decoupled, twins.decoupled, {}),
+    (losses.supervised, twins.supervised, {}),
+    (losses.supervised, twins.supervised, {"mean": "in"}),
+    (losses.cosine_regression, twins.cosine_regression, {}),
+    (losses.sigmoid, twins.sigmoid, {}),
+]
+NAMES = [f"{loss.__name__}{list(options.values()) or ''}" for loss, _, options in LOSSES]
+every_loss = pytest.mark.parametrize(("loss", "twin", "options"), LOSSES, ids=NAMES)
+every_case = pytest.mark.parametrize("case", twins.cases(), ids=lambda c: c.name)
+
+
+@every_loss
+@every_case
+def test_equals_its_twin(loss, twin, options, case):
+    tensors, pairs = case.tensors(torch.float64), case.pairs()
+    slow, counted = twins.total(twin, twins.plain_scores(tensors), pairs, **options)
+    expected = twins.gradients(slow, tensors)
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
+        given = case.tensors(dtype)
+        result = loss(twins.scores_of(given), pairs, **options)
+        assert result.counted.tolist() == counted
+        assert result.mean().item() == pytest.approx(slow.item(), rel=tolerance, abs=tolerance)
+        for mine, theirs in zip(twins.gradients(result.mean(), given), expected, strict=True):
+            assert torch.allclose(mine.double(), theirs, rtol=10 * tolerance, atol=tolerance * float(theirs.abs().max()) + 1e-12)
+
+
+@every_loss
+def test_a_batch_without_pairs_is_zero_with_a_graph(loss, twin, options):
+    a = torch.randn(4, 3, requires_grad=True)
+    result = loss(similarity.cosine(a, a), Pairs(Relation.none(), Relation.none(), (4, 4)), **options)
+    assert result.mean() == 0 and not result.counted.any()
+    result.mean().backward()
+    assert torch.equal(a.grad, torch.zeros_like(a))
+
+
+@every_loss
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e18])
+@pytest.mark.parametrize("case", [c for c in twins.cases() if c.name in ("two views", "nobody")], ids=lambda c: c.name)
+def test_extreme_rows_give_no_nan(loss, twin, options, scale, case):
+    tensors = [(t.detach() * scale).requires_grad_() for t in case.tensors(torch.float32)]
+    value = loss(twins.scores_of(tensors), case.pairs(), **options).mean()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(g).all() for g in twins.gradients(value, tensors))
+
+
+@every_loss
+def test_equal_rows_and_low_temperatures_give_no_nan(loss, twin, options):
+    a = torch.ones(6, 3, requires_grad=True)
+    scores = similarity.cosine(a, a).divide(0.001)
+    pairs = twins.Case("", a, None, Relation.index(torch.arange(6).roll(3)), Relation.all().without(Relation.itself())).pairs()
+    if loss is losses.cosine_regression:
+        return
+    value = loss(scores, pairs, **options).mean()
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(a.grad).all()
+
+
+@every_loss
+def test_autocast_and_half_precision(loss, twin, options):
+    case = twins.cases()[0]
+    tensors = case.tensors(torch.float32)
+    plain = loss(twins.scores_of(tensors), case.pairs(), **options).mean()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        same = loss(twins.scores_of(tensors), case.pairs(), **options).mean()
+        half = loss(twins.scores_of([t.bfloat16() for t in tensors]), case.pairs(), **options).mean()
+    assert same.item() == pytest.approx(plain.item(), rel=1e-6)
+    assert half.item() == pytest.approx(plain.item(), rel=1e-2)
+
+
+@every_loss
+def test_chance_is_the_value_of_random_rows(loss, twin, options):
+    """In many dimensions random cosines are all but equal; a high temperature takes the rest."""
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(60, 4000, generator=g)
+    pairs = Pairs(Relation.index(torch.arange(60).roll(30)), Relation.all().without(Relation.itself()), (60, 60))
+    calm = {} if loss is losses.cosine_regression else {"temperature": 1.0}
+    if loss is losses.sigmoid:
+        calm["bias"] = -torch.tensor(58.0).log().item()
+    result = loss(similarity.cosine(a, a), pairs, **{**options, **calm})
+    assert result.mean().item() == pytest.approx(result.chance, rel=0.02)
+
+
+@every_loss
+def test_ignored_pairs_get_no_gradient(loss, twin, options):
+    """Candidates 3 and 4 stand in no pair."""
+    a, c = torch.randn(3, 4, requires_grad=True), torch.randn(5, 4, requires_grad=True)
+    off = torch.zeros(5).index_fill(0, torch.tensor([0, 1, 2]), 1)
+    pairs = Pairs(Relation.index(torch.tensor([0, 1, 2])), Relation.all().weighted(column=off), (3, 5))
+    loss(similarity.cosine(a, c), pairs, **options).mean().backward()
+    assert a.grad.abs().sum(1).min() > 0
+    assert c.grad[:3].abs().sum(1).min() > 0 and c.grad[3:].abs().max() == 0

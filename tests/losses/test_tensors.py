@@ -1,0 +1,166 @@
+"""The fixed names over plain tensors: loops, peers, exact identities, easy positives."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from counterpoint import losses
+from counterpoint.core import similarity
+from counterpoint.core.errors import DataError, LabelError, OptionError
+from counterpoint.core.similarity import Pairs, Relation
+
+
+def _two(n=12, d=8, dtype=torch.float64, noise=0.7):
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(n, d, generator=g, dtype=dtype)
+    return a, a + noise * torch.randn(n, d, generator=g, dtype=dtype)
+
+
+def _nt_xent_loop(a, b, t):
+    z = functional.normalize(torch.cat([a, b]))
+    n, total = len(z), 0.0
+    for i in range(n):
+        p = (i + len(a)) % n
+        total -= math.log(math.exp(z[i] @ z[p] / t) / sum(math.exp(z[i] @ z[j] / t) for j in range(n) if j != i))
+    return total / n
+
+
+def test_nt_xent_equals_the_loop():
+    a, b = _two()
+    assert losses.nt_xent(a, b, temperature=0.3).item() == pytest.approx(_nt_xent_loop(a, b, 0.3), rel=1e-12)
+
+
+def test_decoupled_is_one_logarithm_over_the_negatives_of_both_views():
+    a, b = _two()
+    z = functional.normalize(torch.cat([a, b]))
+    n, t, loop = 12, 0.2, 0.0
+    for i in range(2 * n):
+        p = (i + n) % (2 * n)
+        loop += float(-(z[i] @ z[p]) / t + math.log(sum(math.exp(z[i] @ z[j] / t) for j in range(2 * n) if j not in (i, p)))) / (2 * n)
+    assert losses.decoupled_nt_xent(a, b, temperature=t).item() == pytest.approx(loop, rel=1e-12)
+
+
+@pytest.mark.parametrize("t", [1.0, 0.1, 0.05])
+def test_peers_agree_on_two_views(t):
+    lightly = pytest.importorskip("lightly.loss", reason="lightly is not installed")
+    a, b = _two(dtype=torch.float32)
+    assert losses.nt_xent(a, b, temperature=t).item() == pytest.approx(lightly.NTXentLoss(temperature=t)(a, b).item(), rel=1e-5)
+    peer = (lightly.DCLLoss(temperature=t)(a, b)).item()
+    assert losses.decoupled_nt_xent(a, b, temperature=t).item() == pytest.approx(peer, rel=1e-4)
+
+
+@pytest.mark.parametrize("t", [1.0, 0.1])
+def test_sup_con_agrees_with_pytorch_metric_learning(t):
+    peer = pytest.importorskip("pytorch_metric_learning.losses", reason="pytorch-metric-learning is not installed")
+    z, labels = _two(dtype=torch.float32)[0], torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 3])
+    mine, theirs = (z.clone().requires_grad_() for _ in range(2))
+    one, two = losses.sup_con(mine, labels, temperature=t), peer.SupConLoss(temperature=t)(theirs, labels)
+    assert one.item() == pytest.approx(two.item(), rel=1e-5)
+    one.backward(), two.backward()
+    assert torch.allclose(mine.grad, theirs.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_clip_agrees_with_open_clip():
+    peer = pytest.importorskip("open_clip.loss", reason="open_clip is not installed")
+    a, b = (functional.normalize(x) for x in _two(dtype=torch.float32))
+    assert losses.clip(a, b, temperature=0.05).item() == pytest.approx(peer.ClipLoss()(a, b, 1 / 0.05).item(), rel=1e-5)
+
+
+def test_sup_con_with_two_views_as_labels_is_nt_xent():
+    a, b = _two()
+    labels = torch.arange(12).repeat(2)
+    assert losses.sup_con(torch.cat([a, b]), labels, temperature=0.2).item() == pytest.approx(losses.nt_xent(a, b, temperature=0.2).item())
+
+
+def test_unknown_labels_do_not_count():
+    z = _two()[0]
+    labels = torch.tensor([0, 0, 1, 1, -1, -1, 2, -1, -1, -1, -1, -1])
+    known = losses.sup_con(z, labels)
+    changed = losses.sup_con(z, torch.where(labels == 2, -1, labels))  # label 2 has one item: no positives either way
+    assert known.item() == pytest.approx(changed.item())
+
+
+@pytest.mark.parametrize("t", [1.0, 0.1])
+def test_the_gradient_of_info_nce_is_q_times_that_of_the_decoupled_loss(t):
+    """q_i = N_i / (N_i + exp(s_ip / t)), row by row (paper 062)."""
+    a, b = _two(6)
+    for i in range(6):
+        anchor = a[i : i + 1].clone().requires_grad_()
+        scores = similarity.cosine(anchor, b)
+        pairs = Pairs(Relation.index(torch.tensor([i])), Relation.all(), (1, 6))
+        full = torch.autograd.grad(losses.info_nce(scores, pairs, temperature=t).mean(), anchor, retain_graph=True)[0]
+        part = torch.autograd.grad(losses.decoupled(scores, pairs, temperature=t).mean(), anchor)[0]
+        e = (functional.cosine_similarity(anchor, b) / t).exp()
+        q = (e.sum() - e[i]) / e.sum()
+        assert torch.allclose(full, q.detach() * part, rtol=1e-9)
+
+
+@pytest.mark.parametrize("t", [1.0, 0.1, 0.05, 0.01])
+def test_easy_positives_keep_their_gradient(t):
+    """At a loss near 1e-6 the float32 gradient stays within 1e-4 of float64's."""
+    low, high = 0.0, math.pi
+    for _ in range(60):  # an angle between the items at which the loss is about 1e-6, or the widest there is
+        angle = (low + high) / 2
+        value = math.log1p(math.exp((math.cos(angle) - 1) / t) * 2)
+        low, high = (angle, high) if value > 1e-6 else (low, angle)
+    a = torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]], dtype=torch.float64)
+    b = a + 1e-3 * torch.tensor([[0.1, 1.0], [-0.2, 0.7]], dtype=torch.float64)
+    grads = []
+    for dtype in (torch.float64, torch.float32):
+        x, y = (v.to(torch.float32).to(dtype).requires_grad_() for v in (a, b))
+        losses.nt_xent(x, y, temperature=t).backward()
+        grads.append(torch.cat([x.grad, y.grad]).double())
+    assert (grads[0] - grads[1]).norm() <= 1e-4 * grads[0].norm()
+
+
+def test_a_learned_temperature_gets_its_gradient():
+    a, b = _two()
+    for loss in (losses.nt_xent, losses.decoupled_nt_xent, losses.clip):
+        log = torch.tensor(-1.5, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda t, loss=loss: loss(a, b, temperature=t.exp()), (log,))
+
+
+def test_weights_of_dclw():
+    """Mean 1; the hardest positive weighs most; equal positives weigh alike; a gradient through the weights, or none."""
+    a, b = _two(8)
+    pairs = Pairs(Relation.itself(), Relation.all(), (8, 8))
+
+    def run(detach):
+        x = a.clone().requires_grad_()
+        scores = similarity.cosine(x, b)
+        value = losses.decoupled(scores, pairs, temperature=0.1, weighted=True, sigma=0.5, detach=detach)
+        value.mean().backward()
+        return value.values.detach(), x.grad
+
+    s = functional.cosine_similarity(a, b)
+    w = 2 - 8 * torch.softmax(s / 0.5, 0)
+    assert w.mean() == pytest.approx(1.0)
+    assert w.argmax() == s.argmin()
+    negatives = (functional.normalize(a) @ functional.normalize(b).T / 0.1).masked_fill(torch.eye(8, dtype=torch.bool), -torch.inf)
+    expected = negatives.logsumexp(1) - w * s / 0.1
+    through, stopped = run(False), run(True)
+    assert torch.allclose(through[0], expected) and torch.allclose(stopped[0], expected)
+    assert not torch.allclose(through[1], stopped[1])
+    x = a.clone().requires_grad_()
+    pull = w.detach() * functional.cosine_similarity(x, b) / 0.1
+    rest = (functional.normalize(x) @ functional.normalize(b).T / 0.1).masked_fill(torch.eye(8, dtype=torch.bool), -torch.inf)
+    (rest.logsumexp(1) - pull).mean().backward()
+    assert torch.allclose(stopped[1], x.grad)
+
+
+def test_wrong_input_is_refused():
+    a, b = _two()
+    with pytest.raises(DataError, match="no negatives"):
+        losses.decoupled_nt_xent(a[:1], b[:1])
+    with pytest.raises(DataError, match="both must be"):
+        losses.nt_xent(a, b[:3])
+    with pytest.raises(LabelError, match="one per row"):
+        losses.sup_con(a, torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(OptionError, match="temperature"):
+        losses.nt_xent(a, b, temperature=0.0)
+    with pytest.raises(OptionError, match="cosine"):
+        losses.cosine_regression(similarity.dot(a, b), Pairs(Relation.itself(), Relation.all(), (12, 12)))
