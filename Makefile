@@ -46,7 +46,7 @@ claims: $(VENV)/.installed-dev ## repeat the figures that are claimed (long)
 	@$(BIN)/python -m pytest -m claim $(ARGS)
 
 picture: $(VENV)/.installed-demo ## the picture of the README, from the demo's run folder
-	@$(BIN)/python scripts/picture.py
+	@$(BIN)/python scripts/picture.py demo docs/images/demo.png
 
 clean: ## remove everything that was made, the environment included
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -138,22 +138,3 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
     for slug in registry.slugs():
         assert (tmp_path / "methods" / f"{slug}.html").is_file()
-
-
-def test_the_picture_is_made_from_a_run_folder(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    picture = load("picture")
-    rng = np.random.default_rng(0)
-    columns = {"x": rng.normal(size=30), "y": rng.normal(size=30), "label": [f"{i % 3}" for i in range(30)], "cluster": np.arange(30) % 3}
-    pq.write_table(pa.table(columns), tmp_path / "embeddings.parquet")
-    scores = {arm: {"knn": 0.5, "linear": 0.6, "acc": 0.4} for arm in picture.ARMS}
-    (tmp_path / "evaluation.json").write_text(json.dumps({"scores": scores}))
-    picture.draw(tmp_path, tmp_path / "made.png")
-    assert (tmp_path / "made.png").read_bytes().startswith(b"\x89PNG")
-    assert [p.name for p in tmp_path.glob("*.png")] == ["made.png"]
-    assert picture.main([str(tmp_path / "nowhere")]) == 2
