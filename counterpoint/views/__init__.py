@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from counterpoint.core.errors import DataError, nearest
 from counterpoint.core.options import Part, Whole
 from counterpoint.core.recipe import Batch, Progress, View
-from counterpoint.views import array, image, masking, mixing, series, table, text
+from counterpoint.views import array, audio, colour, graph, image, masking, mixing, points, series, skeleton, table, text, video, volume
 from counterpoint.views.presets import Preset, default, default_crop_transforms, preset, presets
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def chain(x: Tensor, generator: Generator, *, steps: Sequence[Part]) -> tuple[Te
 
 def plain(x: Tensor, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """The item itself; pictures of whole numbers become float32 in [0, 1]."""
-    return (image.floats(x) if x.dim() == 4 else x), {}
+    return (colour.floats(x) if not x.is_floating_point() and x.dim() >= 4 else x), {}
 
 
 def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> Part:
@@ -116,6 +116,6 @@ def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> 
 
 
 __all__ = [
-    "Preset", "array", "chain", "default", "default_crops", "image", "masking", "mixing", "modalities", "multi_crop", "plain",
-    "preset", "presets", "series", "table", "text", "two",
+    "Preset", "array", "audio", "chain", "colour", "default", "default_crops", "graph", "image", "masking", "mixing", "modalities",
+    "multi_crop", "plain", "points", "preset", "presets", "series", "skeleton", "table", "text", "two", "video", "volume",
 ]  # fmt: skip

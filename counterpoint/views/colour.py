@@ -11,9 +11,20 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from counterpoint.core.errors import DataError
 from counterpoint.views import draw
 
 RGB = (0.299, 0.587, 0.114)
+_FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
+
+
+def floats(x: Tensor) -> Tensor:
+    """float32 in [0, 1] from whole numbers of 8 or 16 bits; floats are taken to be in [0, 1] already."""
+    if x.is_floating_point():
+        return x.float()
+    if x.dtype not in _FULL:
+        raise DataError(f"pictures of type {x.dtype} were given; they must be uint8, uint16, or float in [0, 1]")
+    return x.float().mul_(1.0 / _FULL[x.dtype])
 
 
 def grey_weights(channels: int, like: Tensor) -> Tensor:

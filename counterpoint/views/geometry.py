@@ -145,3 +145,12 @@ def inside(boxes: Tensor, height: int, width: int) -> Tensor:
     down = (rows > boxes[:, :1]) & (rows < boxes[:, :1] + boxes[:, 2:3])
     across = (columns > boxes[:, 1:2]) & (columns < boxes[:, 1:2] + boxes[:, 3:4])
     return down[:, :, None] & across[:, None, :]
+
+
+def thicken(x: Tensor, generator: Generator, share: float) -> tuple[Tensor, Tensor]:
+    """Grey dilation (+1) or erosion (−1) with a 2 × 2 neighbourhood on a share of the items; 0 elsewhere."""
+    change = draw.chance(x, generator, share, len(x)).long() * (2 * draw.chance(x, generator, 0.5, len(x)).long() - 1)
+    wider = F.max_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+    finer = -F.max_pool2d(F.pad(-x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+    sign = change[:, None, None, None]
+    return torch.where(sign > 0, wider, torch.where(sign < 0, finer, x)), change

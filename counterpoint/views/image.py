@@ -20,16 +20,6 @@ Keys = dict[str, Tensor]
 Size = Count | tuple[Count, Count] | None
 Pair = tuple[NotNegative, NotNegative]
 Hue = Annotated[float, Range(0, 0.5)]
-_FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
-
-
-def floats(x: Tensor) -> Tensor:
-    """float32 in [0, 1] from whole numbers of 8 or 16 bits; floats are taken to be in [0, 1] already."""
-    if x.is_floating_point():
-        return x.float()
-    if x.dtype not in _FULL:
-        raise DataError(f"pictures of type {x.dtype} were given; they must be uint8, uint16, or float in [0, 1]")
-    return x.float().mul_(1.0 / _FULL[x.dtype])
 
 
 def sized(x: Tensor, size: Size) -> tuple[int, int]:
@@ -84,7 +74,7 @@ def simclr(
     solarise: share of items whose bright half is turned to its negative.
     """
     out_size = sized(x, size)
-    x = floats(x)
+    x = colour.floats(x)
     height, width = x.shape[2:]
     boxes = geometry.crop_boxes(x, generator, height, width, area, ratio)
     mirrored = draw.chance(x, generator, flip, len(x))
@@ -162,11 +152,11 @@ def warp(
     fill: value beyond the border; the border's own where none.
     """
     out_size = sized(x, size)
-    x = floats(x)
+    x = colour.floats(x)
     b, _, height, width = x.shape
     keys: Keys = {}
     if thickness > 0:
-        x, keys["thickness"] = _thicken(x, generator, thickness)
+        x, keys["thickness"] = geometry.thicken(x, generator, thickness)
     shape = (height, width)
     if height > 2 * out_size[0] or width > 2 * out_size[1]:  # fine detail is averaged first, or the sparse grid would alias
         shape = (min(height, 2 * out_size[0]), min(width, 2 * out_size[1]))
@@ -191,16 +181,6 @@ def warp(
     return view.clamp_(0.0, 1.0), keys
 
 
-def _thicken(x: Tensor, generator: Generator, share: float) -> tuple[Tensor, Tensor]:
-    """Grey dilation (+1) or erosion (−1) with a 2 × 2 neighbourhood on a share of the items; 0 elsewhere."""
-    change = draw.chance(x, generator, share, len(x)).long() * (2 * draw.chance(x, generator, 0.5, len(x)).long() - 1)
-    pad, pool = torch.nn.functional.pad, torch.nn.functional.max_pool2d
-    wider = pool(pad(x, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
-    finer = -pool(pad(-x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
-    sign = change[:, None, None, None]
-    return torch.where(sign > 0, wider, torch.where(sign < 0, finer, x)), change
-
-
 def erase(
     x: Tensor,
     generator: Generator,
@@ -218,7 +198,7 @@ def erase(
     fill: what stands there afterwards: 0, the item's mean, or uniform noise.
     """
     height, width = sized(x, None)
-    x = floats(x)
+    x = colour.floats(x)
     boxes = geometry.crop_boxes(x, generator, height, width, area, ratio)
     used = draw.chance(x, generator, share, len(x))
     inside = geometry.inside(boxes, height, width) & used[:, None, None]
@@ -244,7 +224,7 @@ def frequency(
     lost: share of frequencies removed.
     """
     height, width = sized(x, None)
-    spectrum = torch.fft.rfft2(floats(x))
+    spectrum = torch.fft.rfft2(colour.floats(x))
     b, _, rows, columns = spectrum.shape
     gain = (draw.normal(x, generator, b, 1, rows, columns) * amplitude).exp_()
     gain = gain * ~draw.chance(x, generator, lost, b, 1, rows, columns)
@@ -259,7 +239,7 @@ def noise(x: Tensor, generator: Generator, *, scale: Positive = 0.05) -> tuple[T
 
     scale: largest standard deviation, in units of the full range.
     """
-    x = floats(x)
+    x = colour.floats(x)
     width = draw.uniform(x, generator, 0.0, scale, len(x))
     return (x + draw.normal(x, generator, *x.shape) * width[:, None, None, None]).clamp_(0.0, 1.0), {"noise": width}
 
@@ -270,7 +250,7 @@ def turn(x: Tensor, generator: Generator, *, flip: Share = 0.5) -> tuple[Tensor,
     flip: share of items mirrored left to right.
     """
     height, width = sized(x, None)
-    x = floats(x)
+    x = colour.floats(x)
     quarters = draw.integers(x, generator, 0, 4 if height == width else 2, len(x)) * (1 if height == width else 2)
     mirrored = draw.chance(x, generator, flip, len(x))
     view = torch.where(mirrored[:, None, None, None], x.flip(3), x)

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from counterpoint.core.options import Positive, Share
-from counterpoint.views import draw, geometry
+from counterpoint.views import colour, draw, geometry
 
 Keys = dict[str, Tensor]
 
@@ -27,7 +27,7 @@ def mixup(x: Tensor, generator: Generator, *, alpha: Positive = 1.0, least: Shar
     share = share.clamp(min=least)
     partner = draw.partners(x, generator, b)
     weight = share.view(-1, *[1] * (x.dim() - 1))
-    x = x.float() if x.is_floating_point() else x.float() / torch.iinfo(x.dtype).max
+    x = colour.floats(x)
     other = x[partner]
     view = weight * x + (1.0 - weight) * torch.where(other.isnan(), x, other)
     return view, {"partner": partner, "share": share}
@@ -40,7 +40,7 @@ def cutmix(x: Tensor, generator: Generator, *, alpha: Positive = 1.0, most: Shar
     most: largest share of the area that is pasted.
     """
     b, _, height, width = x.shape
-    x = x.float() if x.is_floating_point() else x.float() / torch.iinfo(x.dtype).max
+    x = colour.floats(x)
     side = draw.beta(x, generator, alpha, b).clamp(max=most).sqrt()
     h, w = (side * height).round(), (side * width).round()
     place = draw.uniform(x, generator, 0.0, 1.0, 2, b)

@@ -17,7 +17,8 @@ from counterpoint.core import options
 from counterpoint.core.errors import DataError, OptionError, nearest
 from counterpoint.core.options import Part, use
 from counterpoint.core.recipe import Modality, Spec
-from counterpoint.views import array, image, series, table, text
+from counterpoint.views import array, audio, graph, image, points, series, skeleton, table, text, video, volume
+from counterpoint.views.listed import PRESETS
 
 Strength = Literal["weak", "default", "strong"]
 
@@ -45,103 +46,6 @@ class Preset:
         return [transform(x, generator)[0] for transform in self.transforms]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A listed preset: the transforms of its views and the reason."""
-
-    transforms: tuple[Part, ...]
-    why: str
-
-
-def _twice(make: Callable[..., Any], why: str, **chosen: Any) -> Entry:
-    part = use(make, **chosen)
-    return Entry((part, part), why)
-
-
-_COLOUR = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
-_BYOL = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
-_GLOBAL = use(image.simclr, area=(0.4, 1.0), **_COLOUR)
-_LOCAL = use(image.simclr, area=(0.08, 0.4), **_COLOUR)
-
-PRESETS: dict[str, dict[str, Entry]] = {
-    "image": {
-        "simclr": _twice(
-            image.simclr,
-            "Photographs, small: crops are the view that matters, and colour changes keep crops of one picture from being told by "
-            "their colour histogram (SimCLR, appendix B.9: strength 0.5, no blur on 32 × 32, where a blur leaves nothing).",
-        ),
-        "imagenet": _twice(
-            image.simclr,
-            "Photographs of 96 pixels and more: SimCLR's full colour strength and blur on half of the views.",
-            blur=0.5, **_COLOUR,
-        ),
-        "byol": Entry(
-            (use(image.simclr, blur=1.0, **_BYOL), use(image.simclr, blur=0.1, solarise=0.2, **_BYOL)),
-            "Photographs, for methods without negatives: the two views differ in law, one always blurred, one sometimes solarised.",
-        ),
-        "digits": _twice(
-            image.warp,
-            "Digits, letters, drawings: a mirrored 2 is no 2 and a crop of an 8 is a 0, so no flip and no crop; what the hand varies "
-            "is slant, size, place, thickness and bend, so these are the views. Colour does not exist.",
-            thickness=0.5, fill=0.0,
-        ),
-        "grey": _twice(
-            image.warp,
-            "Grey pictures in which left and right mean something (X-rays): large crops, small turns, exposure; no flip.",
-            area=(0.3, 1.0), rotation=10.0, zoom=(1.0, 1.0), shear=5.0, shift=0.0, elastic=0.02, brightness=0.3, contrast=0.3,
-        ),
-        "no_up": _twice(
-            image.simclr,
-            "Cells, tissue, satellites: no direction is up, so mirroring along both axes; colour is stain or season, changed mildly.",
-            upside=0.5, area=(0.3, 1.0), brightness=0.3, contrast=0.3, saturation=0.2, hue=0.05, grey=0.0,
-        ),
-        "multi_crop": Entry(
-            (_GLOBAL, _GLOBAL, _LOCAL, _LOCAL, _LOCAL, _LOCAL),
-            "Two views of much and four of little of each picture (SwAV): more pairs per picture.",
-        ),
-    },
-    "series": {
-        "default": _twice(
-            series.varied,
-            "A window of the series at its own pace, with other amplitude and noise: what sensors, start times and subjects vary.",
-        ),
-        "amplitude": _twice(
-            series.varied, "Where the whole course of time counts (one heart beat): no window, no warp; only amplitude, noise and gaps.",
-            share=(1.0, 1.0), warping=0.0,
-        ),
-        "order": Entry(
-            (use(series.varied, warping=0.0, hidden=0.0), use(series.permutation, pieces=4)),
-            "Where local shape counts and order does not: one view has its pieces in another order (Um et al. 2017).",
-        ),
-        "spectrum": _twice(series.frequency, "Vibration, sound-like and rhythmic series: amplitudes and phases of frequencies change."),
-    },
-    "table": {
-        "default": _twice(
-            table.corrupt,
-            "Replacing some values by those of other rows keeps each value legal and makes the row's other values tell what is missing.",
-            noise=0.05,
-        ),
-        "scarf": Entry(
-            (use(table.corrupt, share=0.0), use(table.corrupt, share=0.6)),
-            "As in the paper: one view is the row, the other has 60% of its values replaced; for wide tables.",
-        ),
-        "missing": _twice(table.hide, "Tables with many gaps: the views are rows with more gaps."),
-        "noise": _twice(table.noise, "Measured numbers with skewed laws: small moves in rank.", quantile=True),
-    },
-    "array": {
-        "default": _twice(array.corrupt, "Nothing is known but the columns' marginals: entries of other items, and noise.", noise=0.1),
-        "noise": _twice(array.noise, "Embeddings and measurements: small normal noise.", scale=0.2),
-        "drop": _twice(array.drop, "Counts and bags of features: entries left out."),
-    },
-    "text": {
-        "default": _twice(text.varied, "Encoders that start from nothing: a span, with words left out, still says what the text is about."),
-        "twin": _twice(text.twin, "Pre-trained encoders: the text twice; the encoder's dropout is the view, any edit harms more (SimCSE)."),
-        "repeat": _twice(text.repeat, "As twin, but length does not give the pair away (ESimCSE)."),
-        "dna": Entry((use(text.mutate), use(text.strand)), "Sequences: a few letters changed; the other strand reads the same molecule."),
-    },
-}  # fmt: skip
-
-
 def presets(kind: str | None = None) -> dict[str, dict[str, str]]:
     """{kind: {name: the reason}} of all presets, or of one kind."""
     if kind is not None and kind not in PRESETS:
@@ -167,12 +71,12 @@ def preset(kind: str, name: str = "default", **chosen: Any) -> Preset:
 # ---- the transform that fits -------------------------------------------------------------------------------------------
 
 
-def default(spec: Spec, *, strength: Strength = "default") -> Part:
-    """The transform for the only modality of `spec`, sized to its shape, with its options written out.
+def default(data: Spec | Modality, *, strength: Strength = "default") -> Part:
+    """The transform for a modality (the only one of a spec), sized to its shape, with its options written out.
 
     strength: how far views go from the item.
     """
-    return of_modality(spec.only, strength)
+    return of_modality(data.only if isinstance(data, Spec) else data, strength)
 
 
 def of_modality(modality: Modality, strength: Strength | str = "default") -> Part:
@@ -228,8 +132,47 @@ def _text(modality: Modality, force: float) -> Part:
     return use(text.varied, span=(1 - 0.4 * force, 1.0), dropped=0.15 * force, head=int(modality.info.get("head", 0)))
 
 
+def _volume(modality: Modality, force: float) -> Part:
+    sides = modality.shape[1:]
+    size = sides[0] if len(set(sides)) == 1 else sides
+    return use(
+        volume.varied, size=size, share=(1 - 0.3 * force, 1.0), rotation=10.0 * force, brightness=0.2 * force, contrast=0.2 * force,
+        noise=0.05 * force,
+    )  # fmt: skip
+
+
+def _video(modality: Modality, force: float) -> Part:
+    _, frames, height, width = modality.shape
+    s = 0.4 * force
+    return use(
+        video.simclr, frames=max(1, (frames * 3 + 3) // 4), strides=(1, 1), size=height if height == width else (height, width),
+        area=(max(0.08, 1 - 0.8 * force), 1.0), brightness=s, contrast=s, saturation=s, hue=s / 4,
+    )  # fmt: skip
+
+
+def _audio(modality: Modality, force: float) -> Part:
+    rate = int(modality.info.get("rate", 16000))
+    return use(
+        audio.varied, decibel=(-6.0 * force, 6.0 * force), ratio=(20.0 - 10.0 * force, 40.0), share=0.1 * force,
+        factor=(1 - 0.05 * force, 1 + 0.05 * force), rate=rate, wet=0.3 * force,
+    )  # fmt: skip
+
+
+def _points(modality: Modality, force: float) -> Part:
+    return use(points.varied, angle=min(180.0, 120.0 * force), share=(1 - 0.4 * force, 1.0), noise=0.01 * force)
+
+
+def _skeleton(modality: Modality, force: float) -> Part:
+    return use(skeleton.varied, share=(1 - 0.4 * force, 1.0), angle=30.0 * force, strength=0.3 * force, hidden=0.1 * force)
+
+
+def _graph(modality: Modality, force: float) -> Part:
+    return use(graph.varied, edges=0.3 * force, features=0.3 * force)
+
+
 _DEFAULTS: dict[str, Callable[[Modality, float], Part]] = {
-    "image": _image, "series": _series, "table": _table, "array": _array, "text": _text,
+    "image": _image, "series": _series, "table": _table, "array": _array, "text": _text, "volume": _volume, "video": _video,
+    "audio": _audio, "points": _points, "skeleton": _skeleton, "graph": _graph,
 }  # fmt: skip
 
 
@@ -243,7 +186,9 @@ def default_crop_transforms(modality: Modality, strength: Strength | str = "defa
         if "area" not in part.options:  # digits: the local view is half of the drawing
             return part, use(part, area=(0.4, 0.7), size=size)
         return use(part, area=(0.4, 1.0)), use(part, area=(0.1, 0.4), size=size)
-    cuts = {"series": "share", "text": "span"}
+    if modality.kind == "video":
+        return use(part, area=(0.4, 1.0)), use(part, area=(0.1, 0.4))
+    cuts = {"series": "share", "text": "span", "volume": "share", "points": "share", "skeleton": "share"}
     if modality.kind in cuts:
         return use(part, **{cuts[modality.kind]: (0.6, 1.0)}), use(part, **{cuts[modality.kind]: (0.3, 0.6)})
     return part, of_modality(modality, "strong")

@@ -1,0 +1,218 @@
+"""Views of graphs: one large graph, or many small ones laid side by side. Memory and time are linear in nodes and edges.
+
+A graph is a mapping {"x": (n, f) features, "edge_index": (2, e) int64, "edge_weight": (e,) optional, "batch": (n,) the small graph
+that each node is in, optional}. A view is a new mapping of the same form over the same n nodes, so that rows of two views match;
+nodes that are left out lose their edges and their features and are marked in the key "kept". Keys are per node, (n,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from counterpoint.core.errors import DataError
+from counterpoint.core.options import Count, Share
+from counterpoint.views import draw, masking
+
+Graph = Mapping[str, Any]
+Keys = dict[str, Tensor]
+
+
+def _edges(graph: Graph) -> tuple[Tensor, int]:
+    """(2, e) and n, checked."""
+    edges = graph.get("edge_index")
+    if not isinstance(edges, Tensor) or edges.dim() != 2 or len(edges) != 2:
+        raise DataError(f'a graph needs "edge_index" of shape (2, edges); this one has {sorted(graph)}')
+    nodes = len(graph["x"]) if "x" in graph else int(edges.max()) + 1 if edges.numel() else 0
+    return edges, nodes
+
+
+def _keep(graph: Graph, keep: Tensor) -> dict[str, Any]:
+    """The graph with the edges of the mask `keep` (e,) only."""
+    more = {"edge_weight": graph["edge_weight"][keep]} if graph.get("edge_weight") is not None else {}
+    return {**graph, "edge_index": graph["edge_index"][:, keep], **more}
+
+
+def _pair_noise(edges: Tensor, nodes: int, generator: Generator) -> Tensor:
+    """(e,) uniform numbers, equal for both directions of an edge: a hash of the unordered pair with a random salt."""
+    salt = draw.integers(edges, generator, 1, 1 << 31, 4)
+    low, high = torch.minimum(edges[0], edges[1]), torch.maximum(edges[0], edges[1])
+    mixed = low * nodes + high
+    for step in range(4):  # multiply, fold, repeat: 64-bit arithmetic that wraps around
+        mixed = (mixed + salt[step]) * (0x5851F42D4C957F2D + 2 * step)
+        mixed = mixed ^ ((mixed >> 29) & 0x7FFFFFFFF)
+    return ((mixed >> 11) & 0xFFFFFF).double().div(float(1 << 24))
+
+
+def drop_edges(graph: Graph, generator: Generator, *, share: Share = 0.3, undirected: bool = True) -> tuple[dict[str, Any], Keys]:
+    """Edges left out (GRACE, Zhu et al. 2020).
+
+    share: probability of each edge.
+    undirected: both directions of an edge are left out together.
+    """
+    edges, nodes = _edges(graph)
+    noise = _pair_noise(edges, nodes, generator) if undirected else draw.uniform(edges, generator, 0.0, 1.0, edges.shape[1])
+    return _keep(graph, noise >= share), {}
+
+
+def add_edges(graph: Graph, generator: Generator, *, share: Share = 0.1, undirected: bool = True) -> tuple[dict[str, Any], Keys]:
+    """Edges between nodes drawn at random, inside the same small graph where there are several.
+
+    share: number of new edges over that of old ones.
+    undirected: each new edge is added in both directions.
+    """
+    edges, nodes = _edges(graph)
+    count = round(edges.shape[1] * share / (2 if undirected else 1))
+    first = draw.integers(edges, generator, 0, max(nodes, 1), count)
+    if graph.get("batch") is None:
+        second = draw.integers(edges, generator, 0, max(nodes, 1), count)
+    else:  # nodes of one small graph stand together
+        sizes = torch.bincount(graph["batch"])
+        starts = sizes.cumsum(0) - sizes
+        of = graph["batch"][first]
+        second = starts[of] + (draw.uniform(edges, generator, 0.0, 1.0, count) * sizes[of]).long()
+    made = torch.stack([first, second])[:, first != second]
+    made = torch.cat([made, made.flip(0)], 1) if undirected else made
+    view = {**graph, "edge_index": torch.cat([edges, made], 1)}
+    if graph.get("edge_weight") is not None:
+        view["edge_weight"] = torch.cat([graph["edge_weight"], graph["edge_weight"].new_ones(made.shape[1])])
+    return view, {}
+
+
+def mask_features(
+    graph: Graph, generator: Generator, *, share: Share = 0.3, by: Literal["column", "value"] = "column"
+) -> tuple[dict[str, Any], Keys]:
+    """Features set to 0.
+
+    share: share of what is hidden.
+    by: whole columns, the same for all nodes (GRACE), or single values of each node.
+    """
+    x = graph["x"]
+    shape = (1, x.shape[1]) if by == "column" else x.shape
+    hidden = masking.mask(torch.ones(shape, dtype=torch.bool, device=x.device), generator, share=share)
+    return {**graph, "x": x.masked_fill(hidden, 0.0)}, {}
+
+
+def _without(graph: Graph, kept: Tensor) -> tuple[dict[str, Any], Keys]:
+    edges, _ = _edges(graph)
+    view = _keep(graph, kept[edges[0]] & kept[edges[1]])
+    if "x" in graph:
+        view["x"] = torch.where(kept[:, None], graph["x"], 0.0)
+    return view, {"kept": kept}
+
+
+def drop_nodes(graph: Graph, generator: Generator, *, share: Share = 0.2) -> tuple[dict[str, Any], Keys]:
+    """Nodes left out: their edges go, their features are 0.
+
+    share: probability of each node.
+    """
+    edges, nodes = _edges(graph)
+    return _without(graph, ~draw.chance(edges, generator, share, nodes))
+
+
+def _rows(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Neighbours in one list: (targets sorted by source, start of each node, degree of each node)."""
+    degree = torch.bincount(edges[0], minlength=nodes)
+    return edges[1][edges[0].argsort()], degree.cumsum(0) - degree, degree
+
+
+def _walk(at: Tensor, rows: tuple[Tensor, Tensor, Tensor], generator: Generator) -> Tensor:
+    """One random step from each of the nodes `at`; a node without neighbours stays."""
+    targets, start, degree = rows
+    if not len(targets):
+        return at
+    step = (draw.uniform(at, generator, 0.0, 1.0, *at.shape).double() * degree[at]).long()
+    reached = targets[(start[at] + step).clamp(max=len(targets) - 1)]
+    return torch.where(degree[at] > 0, reached, at)
+
+
+def subgraph(graph: Graph, generator: Generator, *, roots: Share = 0.2, steps: Count = 10) -> tuple[dict[str, Any], Keys]:
+    """The nodes that random walks from some roots come by (GraphCL, You et al. 2020); the others are left out.
+
+    roots: share of the nodes from which a walk starts.
+    steps: length of a walk.
+    """
+    edges, nodes = _edges(graph)
+    rows = _rows(edges, nodes)
+    at = draw.orders(edges, generator, 1, nodes)[0, : max(1, round(nodes * roots))]
+    kept = torch.zeros(nodes, dtype=torch.bool, device=edges.device)
+    kept[at] = True
+    for _ in range(steps):
+        at = _walk(at, rows, generator)
+        kept[at] = True
+    return _without(graph, kept)
+
+
+def diffuse(
+    graph: Graph, generator: Generator, *, alpha: Share = 0.15, walks: Count = 32, steps: Count = 20, least: Share = 0.05
+) -> tuple[dict[str, Any], Keys]:
+    """The edges of personalised PageRank instead of the graph's own (MVGRL, Hassani and Khasahmadi 2020).
+
+    Estimated by random walks that stop with probability alpha: the share of a node's walks that end at another is the weight of the
+    edge between them. Standard error √(p(1 − p) / walks). No n × n matrix is ever made.
+
+    alpha: probability that a walk stops before each step.
+    walks: walks from each node.
+    steps: longest walk; (1 − alpha)^steps of them are cut.
+    least: edges with less weight are left out.
+    """
+    edges, nodes = _edges(graph)
+    rows = _rows(edges, nodes)
+    source = torch.arange(nodes, device=edges.device).repeat_interleave(walks)
+    at, going = source.clone(), torch.arange(len(source), device=edges.device)
+    for _ in range(steps):
+        going = going[~draw.chance(edges, generator, alpha, len(going))]
+        at[going] = _walk(at[going], rows, generator)
+    pairs, counts = (source * nodes + at).unique(return_counts=True)
+    weight = counts / walks
+    strong = weight >= least
+    index = torch.stack([pairs // nodes, pairs % nodes])[:, strong]
+    return {**graph, "edge_index": index, "edge_weight": weight[strong]}, {}
+
+
+def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Count = 2) -> tuple[dict[str, Any], Keys]:
+    """The graph seen through the leading singular vectors of its normalised adjacency (LightGCL, Cai et al. 2023).
+
+    Randomised range finder (Halko et al. 2011). The view has, beside what was there, "factors": (u · s (n, r), v (n, r)) with
+    D^-1/2 A D^-1/2 ≈ (u · s) vᵀ; an encoder multiplies with the factors one after the other.
+
+    rank: number of singular vectors.
+    passes: products with the adjacency and its transpose that sharpen the range.
+    """
+    edges, nodes = _edges(graph)
+    weight = graph["edge_weight"].float() if graph.get("edge_weight") is not None else torch.ones(edges.shape[1], device=edges.device)
+    left = torch.zeros(nodes, device=edges.device).index_add_(0, edges[0], weight).clamp_(min=1e-12).rsqrt_()
+    right = torch.zeros(nodes, device=edges.device).index_add_(0, edges[1], weight).clamp_(min=1e-12).rsqrt_()
+    values = weight * left[edges[0]] * right[edges[1]]
+    rank = min(rank, nodes)
+
+    def times(source: Tensor, target: Tensor, dense: Tensor) -> Tensor:
+        return torch.zeros_like(dense).index_add_(0, target, values[:, None] * dense[source])
+
+    basis = torch.linalg.qr(times(edges[1], edges[0], draw.normal(values, generator, nodes, min(rank + 8, nodes))))[0]
+    for _ in range(passes):
+        back = torch.linalg.qr(times(edges[0], edges[1], basis))[0]
+        basis = torch.linalg.qr(times(edges[1], edges[0], back))[0]
+    small = times(edges[0], edges[1], basis)  # (n, r): Aᵀ Q
+    v, s, ut = torch.linalg.svd(small, full_matrices=False)
+    factors = ((basis @ ut.T)[:, :rank] * s[:rank], v[:, :rank].contiguous())
+    return {**graph, "factors": factors}, {}
+
+
+def varied(
+    graph: Graph, generator: Generator, *, edges: Share = 0.3, features: Share = 0.3, added: Share = 0.0
+) -> tuple[dict[str, Any], Keys]:
+    """Edges and columns of features left out: the general views of a graph (GRACE).
+
+    edges: share of the edges left out.
+    features: share of the columns of features set to 0.
+    added: number of new edges over that of old ones.
+    """
+    view: Graph = graph
+    if added > 0:
+        view, _ = add_edges(view, generator, share=added)
+    view, _ = drop_edges(view, generator, share=edges)
+    return mask_features(view, generator, share=features) if "x" in view else (dict(view), {})
