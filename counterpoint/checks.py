@@ -43,8 +43,8 @@ def example(kind: str, items: int = ITEMS, seed: int = 0) -> Any:
     group = np.arange(items) % 4
     if kind == "paired":
         single = {name: _raw(name, group, rng) for name in ("image", "series")}
-        return data.read(single).with_labels(group)
-    return data.read(_raw(kind, group, rng), kind=kind).with_labels(group)
+        return data.read(single).with_columns({"label": group})
+    return data.read(_raw(kind, group, rng), kind=kind).with_columns({"label": group})
 
 
 def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:

@@ -32,10 +32,11 @@ def clip(spec: Spec, *, temperature: Positive = 0.07, width: Count = 128) -> Rec
                 scale="scale",
                 weight=0.5 / len(others),
             )
-    backbones = {name: encoders.default(spec, modality=name) for name in spec.modalities}
+    backbones = {name: encoders.default(modality) for name, modality in spec.modalities.items()}
+    weak = {name: views.default(modality, strength="weak") for name, modality in spec.modalities.items()}
     return Recipe(
         data=use(data.shuffled),
-        views=use(views.modalities, transforms={name: views.default(spec, modality=name, strength="weak") for name in spec.modalities}),
+        views=use(views.modalities, transforms=weak),
         encoder=use(encoders.towers, backbones=backbones, projector=use(encoders.heads.linear, width=width), temperature=temperature),
         objective=objective,
     )

@@ -2,7 +2,8 @@
 
 He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020; v2 projector: Chen et al. 2020.
 L_i = −s_ip / t + log( exp(s_ip / t) + Σ_{q in queue} exp(s_iq / t) ),   p = the teacher's projection of the other view.
-An older copy of the same item in the queue is left out: neither positive nor negative.
+Here the teacher's rows of the batch's other items are negatives too (as in MoCo v3), and an older copy of the same item in the queue is
+left out: neither positive nor negative.
 """
 
 from __future__ import annotations

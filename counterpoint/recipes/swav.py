@@ -40,7 +40,7 @@ def swav(
         backbone=encoders.default(spec),
         projector=use(encoders.heads.mlp, width=64),
         prototypes=use(encoders.heads.prototypes, count=prototypes),
-        queue=use(encoders.queue.fifo, size=queue, source="z", role="global"),
+        queue=use(encoders.queue.fifo, size=queue, source="z", views=("global",)),
     )
     swapped = use(terms.swapped, temperature=temperature, epsilon=epsilon, queue="queue", queue_from=queue_from)
     return Recipe(

@@ -92,7 +92,7 @@ class Run:
         how = {"label": label} if label else {}
         given = self.data if source is None else self.read(source, **how)
         if labels is not None:
-            given = given.with_labels(labels)
+            given = given.with_columns({"label": labels})
         split = given.split if source is not None else self.split(given)
         return evaluate(self, given, split, seed)
 
@@ -197,8 +197,9 @@ def fit(
         "versions": versions(),
         "started": started,
     }
-    write_config(folder, config)
-    training = Training(recipe, training_set, settings, folder)
+    training = Training(recipe, training_set, settings, folder)  # what can be wrong is wrong before anything is written
+    if training.fabric.global_rank == 0:
+        write_config(folder, config)
     return _train(training, given, split, folder, config, spec, tell, on_step, evaluate, report)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -101,7 +103,14 @@ class Training:
     # ---- the run
 
     def fit(self, on_step: Callable[[Training, dict[str, Any]], None] | None = None) -> None:
-        """Train to the end of the budget (or to `pause_after`), from wherever the state stands."""
+        """Train to the end of the budget (or to `pause_after`), from wherever the state stands.
+
+        Ctrl-C or SIGTERM ends it after the step under way, with a checkpoint; a second one at once.
+        """
+        with interruptible() as asked:
+            self._fit(on_step, asked)
+
+    def _fit(self, on_step: Callable[[Training, dict[str, Any]], None] | None, asked: list[int]) -> None:
         if self.now.step == 0:
             self._check_scopes()
             self._fire("start")
@@ -124,6 +133,9 @@ class Training:
                 line = self.metrics.add(self, log, len(batch))
                 if on_step is not None and line is not None:
                     on_step(self, line)
+                if asked:
+                    self.save()
+                    raise KeyboardInterrupt
                 if self._over_time() or self.now.step >= self.now.steps:
                     break
                 if time.monotonic() - saved > self.settings.save_every:
@@ -292,6 +304,27 @@ class Training:
     def verdict(self) -> dict[str, Any]:
         repeated = health.duplicates(next(iter(self.data.batch(self.data.ids[:20_000]).fields.values()))) if self.data.in_memory else 0.0
         return health.judge(self.metrics.history, repeated, self.stopped)
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Inside, the first SIGINT or SIGTERM is put into the list that is given; the next one raises KeyboardInterrupt."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _copy(tree: Any) -> Any:
