@@ -1,5 +1,15 @@
 """Pair rules: (anchors: Rows, candidates: Rows, tables, *, options) -> Pairs. They read keys and tables, never vectors."""
 
+from counterpoint.pairs.combine import both, either
+from counterpoint.pairs.counterfactual import counterfactual
+from counterpoint.pairs.graded import overlap, product, proxies, soft, weighted
+from counterpoint.pairs.graph import graph, known, neighbours, powers
+from counterpoint.pairs.hierarchy import hierarchy
+from counterpoint.pairs.near import near
 from counterpoint.pairs.same import same
+from counterpoint.pairs.show import show
 
-__all__ = ["same"]
+__all__ = [
+    "both", "counterfactual", "either", "graph", "hierarchy", "known", "near", "neighbours", "overlap", "powers", "product", "proxies",
+    "same", "show", "soft", "weighted",
+]  # fmt: skip

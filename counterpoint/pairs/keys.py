@@ -9,7 +9,7 @@ from torch import Tensor
 
 from counterpoint.core.errors import RequirementError, nearest
 from counterpoint.core.recipe import UNKNOWN, Rows
-from counterpoint.core.similarity import Relation
+from counterpoint.core.similarity import Pairs, Relation
 
 
 def column(rows: Rows, name: str, side: str) -> Tensor:
@@ -107,3 +107,19 @@ def with_item(key: tuple[Tensor, Tensor], anchors: Rows, candidates: Rows) -> tu
         return torch.where(values == UNKNOWN, torch.where(item == UNKNOWN, UNKNOWN, beyond + item), values)
 
     return fill(first, anchors.keys["item"]), fill(second, candidates.keys["item"])
+
+
+def compose(anchors: Rows, candidates: Rows, positive: Relation, *, own: bool | float = True, ignored: tuple[Relation, ...] = ()) -> Pairs:
+    """The pairs of a rule that says who is positive: an anchor never meets itself nor an older copy of its item; the rest are candidates.
+
+    own: the weight of an anchor's own item's other rows where the rule gives them less; False ignores those the rule leaves out.
+    """
+    never = (identity(anchors, candidates), older(anchors, candidates), *ignored)
+    if "item" in anchors.keys and "item" in candidates.keys:
+        together = Relation.equal(anchors.keys["item"], candidates.keys["item"])
+        if own:
+            weight = None if own is True else torch.full((len(anchors),), float(own), device=anchors.z.device)
+            positive = Relation.either(positive, together.weighted(row=weight))
+        else:
+            never = (*never, together.without(positive))
+    return Pairs(positive.without(*never), Relation.all().without(*never), (len(anchors), len(candidates)))

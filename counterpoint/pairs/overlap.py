@@ -22,7 +22,8 @@ def overlapping(first: Tensor, second: Tensor, weights: str = "any") -> Relation
     if first.is_floating_point() or second.is_floating_point():
         raise RequirementError("a key with several values per row must hold whole numbers, −1 where there is none")
     left, right = _entries(first), _entries(second)
-    rows, columns = _join(left, right)
+    one, two = join(left[1], right[1])
+    rows, columns = left[0][one], right[0][two]
     edges, count = (rows * len(second) + columns).unique(return_counts=True)
     rows, columns = edges // max(len(second), 1), edges % max(len(second), 1)
     if weights == "any":
@@ -42,11 +43,16 @@ def _entries(key: Tensor) -> tuple[Tensor, Tensor]:
     return entries[:, 0].contiguous(), entries[:, 1].contiguous()
 
 
-def _join(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """All (row of left, row of right) with an equal value."""
-    values, order = right[1].sort(stable=True)
-    begin, end = torch.searchsorted(values, left[1]), torch.searchsorted(values, left[1], right=True)
+def join(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """All positions (in left (n,), in right (m,)) with an equal value."""
+    values, order = right.sort(stable=True)
+    which, place = ranges(torch.searchsorted(values, left), torch.searchsorted(values, left, right=True))
+    return which, order[place]
+
+
+def ranges(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """All (i, p) with begin_i ≤ p < end_i."""
     length = end - begin
     which = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
     offset = torch.arange(len(which), device=which.device) - (length.cumsum(0) - length)[which]
-    return left[0][which], right[0][order[begin[which] + offset]]
+    return which, begin[which] + offset
