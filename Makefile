@@ -31,7 +31,7 @@ check: $(VENV)/.installed-dev ## style, format, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev ## put every file into shape
 	@$(BIN)/ruff check --fix .
@@ -64,10 +64,10 @@ $(BIN)/python:
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "installing counterpoint[$*] into $(VENV) (the first time: some minutes, mostly PyTorch)"
 	@$(BIN)/python -m pip install --progress-bar off -e '.[$*]' > $(VENV)/install.log 2>&1 & job=$$!; \
-	  seen=0; while kill -0 $$job 2>/dev/null; do \
-	    now=$$(grep -c '^Collecting' $(VENV)/install.log || true); \
-	    if [ "$$now" -gt "$$seen" ]; then printf '  %s packages, now %s\n' "$$now" "$$(grep '^Collecting' $(VENV)/install.log | tail -n 1 | cut -d' ' -f2)"; seen=$$now; fi; \
-	    sleep 3; \
+	  last=""; while kill -0 $$job 2>/dev/null; do \
+	    now=$$(grep -E '^(Collecting|Installing collected)' $(VENV)/install.log | tail -n 1 | cut -d' ' -f1,2 || true); \
+	    if [ "$$now" != "$$last" ]; then printf '  %s packages, %s\n' "$$(grep -c '^Collecting' $(VENV)/install.log)" "$$now"; last=$$now; fi; \
+	    sleep 5; \
 	  done; \
 	  wait $$job || { tail -n 20 $(VENV)/install.log >&2; echo "make: pip failed; the whole of it is in $(VENV)/install.log" >&2; exit 1; }
 	@touch $@

@@ -1,4 +1,4 @@
-"""What all tests share: where data lie, seeds, and the types of shapes executed."""
+"""What all tests share: where data lie, and seeds."""
 
 from __future__ import annotations
 
