@@ -39,7 +39,7 @@ format: $(VENV)/.installed-dev ## put every file into shape
 
 docs: $(VENV)/.installed-dev ## the documentation, in site/
 	@$(BIN)/python scripts/docs.py readme
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "documentation: site/index.html"
 
 claims: $(VENV)/.installed-dev ## repeat the figures that are claimed (long)
