@@ -1,0 +1,40 @@
+"""Data of any kind: read, described, batched, drawn. `read` recognises what it is given; `load` takes sets by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from counterpoint.data.catalogue import files, load, sets
+    from counterpoint.data.dataset import Dataset
+    from counterpoint.data.reading import KINDS, read
+    from counterpoint.data.samplers import balanced, coverage, distinct, grouped, paired_ids, same_group, shuffled
+
+_HOME = {
+    "Dataset": "dataset",
+    "KINDS": "reading",
+    "balanced": "samplers",
+    "coverage": "samplers",
+    "distinct": "samplers",
+    "files": "catalogue",
+    "grouped": "samplers",
+    "load": "catalogue",
+    "paired_ids": "samplers",
+    "read": "reading",
+    "same_group": "samplers",
+    "sets": "catalogue",
+    "shuffled": "samplers",
+}
+
+__all__ = [
+    "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "load", "paired_ids", "read", "same_group", "sets",
+    "shuffled",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are used, so that `counterpoint.data` costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
