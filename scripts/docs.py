@@ -64,15 +64,16 @@ def method_page(found: Any) -> str:
     title, _, body = found.doc.partition("\n")
     module = found.build.__module__.replace(".", "/")
     lines = [f"# {found.slug}", "", title, "", "```text", body.strip(), "```", ""]
-    facts: list[list[object]] = [
-        ["runs on", ", ".join(found.kinds) + " data"],
-        ["needs", ", ".join(found.needs()) or "nothing but the data"],
-        ["starts from", f"[`{found.baseline}`]({found.baseline}.md)" if found.baseline else "itself"],
-        ["changes (computed)", code(found.changes()) or "nothing"],
-        ["file", f"`{module}.py`"],
-    ]
+    facts = {
+        "Runs on": ", ".join(found.kinds) + " data",
+        "Needs": ", ".join(found.needs()) or "nothing but the data",
+        "Starts from": f"[`{found.baseline}`]({found.baseline}.md)" if found.baseline else "itself",
+        "Changes": (code(found.changes()) or "nothing") + " (computed from the two recipes)" if found.baseline else "nothing",
+        "File": f"`{module}.py`",
+    }
     label = " --label NAME" if any("label" in need for need in found.needs()) else ""
-    lines += [table(["", ""], facts), "", "```sh", f"counterpoint fit DATA --method {found.slug}{label}", "```", ""]
+    lines += [f"- **{name}:** {fact}" for name, fact in facts.items()]
+    lines += ["", "```sh", f"counterpoint fit DATA --method {found.slug}{label}", "```", ""]
     rows = options.describe(found.build)
     if rows:
         lines += ["## Options", "", option_table(rows), ""]

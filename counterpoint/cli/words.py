@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,9 +111,11 @@ def settable(recipe: Any) -> list[tuple[str, str]]:
 
     def walk(node: Any, path: str) -> None:
         inside = options.children(node)
+        if isinstance(node, tuple) and not any(options.children(item) for item in node):
+            inside = {}  # (0.2, 1.0) is one value, not two
         if isinstance(node, options.Part):
             found.append((path, options.name_of(node.make)))
-        elif not inside:
+        elif not inside and node is not inspect.Parameter.empty:  # empty: the loop gives it
             found.append((path, repr(node)))
         for key, value in inside.items():
             walk(value, f"{path}.{key}" if path else key)
