@@ -4,9 +4,12 @@ A backbone is `(Modality, *, options) -> module` with `width`, (b, …) -> (b, w
 alone; `network` puts one modality's parts together, `towers` several modalities side by side.
 """
 
-from counterpoint.encoders import array, heads, image, queue, series, table, teacher, text
+from counterpoint.encoders import array, audio, graph, heads, image, points, queue, series, skeleton, table, teacher, text, video, volume
 from counterpoint.encoders.kinds import default
 from counterpoint.encoders.network import network
 from counterpoint.encoders.towers import towers
 
-__all__ = ["array", "default", "heads", "image", "network", "queue", "series", "table", "teacher", "text", "towers"]
+__all__ = [
+    "array", "audio", "default", "graph", "heads", "image", "network", "points", "queue", "series", "skeleton", "table", "teacher", "text",
+    "towers", "video", "volume",
+]  # fmt: skip

@@ -7,55 +7,14 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from counterpoint.core.errors import OptionError, nearest, need
 from counterpoint.core.options import Count
 from counterpoint.core.recipe import Modality
+from counterpoint.encoders.convolutions import Pixels, Stages
 from counterpoint.encoders.stacking import expect
 
 Stem = Literal["auto", "small", "large"]
-
-
-class Pixels(nn.Module):
-    """uint8 → [0, 1], then (x − mean) / std per channel with the figures of the data; channels last, which is the faster order on CPUs."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, modality: Modality) -> None:
-        super().__init__()
-        count = modality.shape[0]
-        for name, filler in (("mean", 0.5), ("std", 0.25)):
-            given = torch.as_tensor(modality.info.get(name, [filler] * count), dtype=torch.float32).flatten()
-            if len(given) not in (1, count):
-                raise OptionError(f"the {name} has {len(given)} figures and the {modality.kind} {count} channels")
-            given = given.clamp(min=1e-3) if name == "std" else given
-            self.register_buffer(name, given.expand(count).clone().view(-1, *[1] * (len(modality.shape) - 1)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.mean.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.mean.dtype)
-        x = (x - self.mean) / self.std
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-
-
-class Residual(nn.Module):
-    """relu(x + norm(conv(relu(norm(conv(x)))))); the skip is averaged and projected where resolution or width change (He et al., 2016)."""
-
-    def __init__(self, width_in: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width_in, width, 3, stride, 1, bias=False)
-        self.first_norm = nn.BatchNorm2d(width)
-        self.second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.second_norm = nn.BatchNorm2d(width)
-        self.skip: nn.Module = nn.Identity()
-        if stride != 1 or width_in != width:
-            pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
-            self.skip = nn.Sequential(pool, nn.Conv2d(width_in, width, 1, bias=False), nn.BatchNorm2d(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.second_norm(self.second(functional.relu(self.first_norm(self.first(x)))))
-        return functional.relu(inner + self.skip(x))
 
 
 class SmallCnn(nn.Module):
@@ -64,28 +23,19 @@ class SmallCnn(nn.Module):
     def __init__(self, modality: Modality, channels: tuple[int, ...], depth: int, stem: int, stride: int) -> None:
         super().__init__()
         self.pixels = Pixels(modality)
-        self.stem = nn.Conv2d(modality.shape[0], stem, 3, stride, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(stem)
-        stages, width = [], stem
-        for number, wide in enumerate(channels):
-            stages.append(Residual(width, wide, 2 if number else 1))
-            stages += [Residual(wide, wide, 1) for _ in range(depth - 1)]
-            width = wide
-        self.stages = nn.Sequential(*stages)
-        self.width = width
-        self.to(memory_format=torch.channels_last)
+        self.stages = Stages(2, modality.shape[0], stem, stride, channels, depth)
+        self.width = self.stages.width
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.stem_norm(self.stem(self.pixels(x))))
-        return cast(Tensor, self.stages(x).mean((2, 3)))
+        return cast(Tensor, self.stages(self.pixels(x)))
 
 
 def small_cnn(
     modality: Modality,
     *,
-    channels: tuple[Count, ...] = (64, 128, 256),
+    channels: tuple[Count, ...] = (32, 64, 128),
     depth: Count = 1,
-    stem: Count = 32,
+    stem: Count = 16,
     stride: Count | None = None,
 ) -> SmallCnn:
     """A compact residual network for images of about 20 to 96 pixels: resolution is halved at once, where most time would go.
@@ -93,7 +43,7 @@ def small_cnn(
     channels: width of each stage; each after the first halves the resolution.
     depth: residual blocks in a stage.
     stem: channels of the first convolution.
-    stride: of the first convolution; 2 below 48 pixels and 4 above where not given.
+    stride: of the first convolution; 1 below 12 pixels, 2 below 48 and 4 above where not given.
     """
     expect(modality, "image", "image.small_cnn")
     side = max(modality.shape[1:])

@@ -13,7 +13,7 @@ Size = Literal["small", "base"]
 
 # kind → (function of the module of that name, options of the size "base")
 _DEFAULTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "image": ("small_cnn", {"channels": (96, 192, 384), "depth": 2}),
+    "image": ("small_cnn", {"channels": (64, 128, 256), "stem": 32}),
     "volume": ("small_cnn", {"channels": (32, 64, 128, 256)}),
     "video": ("small_cnn", {"channels": (64, 128, 256)}),
     "audio": ("small_cnn", {"channels": (64, 128, 256, 384)}),
@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "text": ("small", {"width": 384, "layers": 3}),
     "array": ("mlp", {"width": 256, "layers": 4}),
     "points": ("pointnet", {"channels": (128, 256, 512)}),
-    "skeleton": ("small_cnn", {"channels": (96, 192, 384)}),
+    "skeleton": ("dilated", {"width": 320, "channels": 96}),
     "graph": ("gcn", {"width": 256, "layers": 3}),
 }
 

@@ -12,19 +12,23 @@ from counterpoint.encoders.stacking import expect
 
 
 class DilatedBlock(nn.Module):
-    """x + conv(gelu(conv(gelu(norm(x))))): two dilated convolutions over (b, t, channels) held as an image of height one."""
+    """(x + conv(gelu(conv(gelu(norm(x)))))) · mask with dilated convolutions, over (b, channels, 1, t).
+
+    A series lies in memory as an image of height one with channels last: the norm over channels needs no copy, and the convolution is
+    half as long again as fast on a CPU as the one of one axis.
+    """
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        self.first = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.first = nn.Conv2d(channels, channels, (1, 3), padding=(0, dilation), dilation=(1, dilation))
+        self.second = nn.Conv2d(channels, channels, (1, 3), padding=(0, dilation), dilation=(1, dilation))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        inner = functional.gelu(self.norm(x.transpose(1, 2)).transpose(1, 2)) * valid
-        inner = functional.gelu(self.first(inner)) * valid
-        return (x + self.dropout(self.second(inner))) * valid
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        inner = functional.gelu(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)) * mask
+        inner = functional.gelu(self.first(inner)) * mask
+        return (x + self.dropout(self.second(inner))) * mask
 
 
 class Dilated(nn.Module):
@@ -35,10 +39,11 @@ class Dilated(nn.Module):
         kernel = 2 * stride + 1 if stride > 1 else 7
         self.stride = stride
         # Values and, beside them, which of them are there.
-        self.enter = nn.Conv1d(2 * modality.shape[0], channels, kernel, stride, kernel // 2)
+        self.enter = nn.Conv2d(2 * modality.shape[0], channels, (1, kernel), (1, stride), (0, kernel // 2))
         self.blocks = nn.ModuleList(DilatedBlock(channels, 2**i, dropout) for i in range(depth))
-        self.leave = nn.Conv1d(channels, (width + 1) // 2, 1)
+        self.leave = nn.Conv2d(channels, (width + 1) // 2, 1)
         self.width = 2 * ((width + 1) // 2)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.enter.weight.dtype)
@@ -47,15 +52,15 @@ class Dilated(nn.Module):
         # Past the last observation nothing is valid; a gap inside is part of the series. An empty series counts as one gap.
         valid = observed.flip(1).cummax(1).values.flip(1)
         valid[:, 0] = True
-        x = torch.cat([x.nan_to_num(nan=0.0), there.to(x.dtype)], 1)
-        valid = valid[:, :: self.stride].unsqueeze(1)
+        valid = valid[:, None, None, :: self.stride]
         mask = valid.to(x.dtype)
-        x = self.enter(x) * mask
+        x = torch.cat([x.nan_to_num(nan=0.0), there.to(x.dtype)], 1).unsqueeze(2)
+        x = self.enter(x.contiguous(memory_format=torch.channels_last)) * mask
         for block in self.blocks:
             x = block(x, mask)
         x = self.leave(x).float()
-        mean = (x * mask).sum(2) / mask.sum(2)
-        return torch.cat([mean, x.masked_fill(~valid, -torch.inf).amax(2)], 1)
+        mean = (x * mask).sum((2, 3)) / mask.sum((2, 3))
+        return torch.cat([mean, x.masked_fill(~valid, -torch.inf).amax((2, 3))], 1)
 
 
 def dilated(
@@ -71,13 +76,13 @@ def dilated(
 
     width: of the output, half of it means, half of it maxima.
     channels: of the convolutions.
-    depth: number of blocks; as many as see the whole series, 3 to 7, where not given.
-    stride: of the first convolution; so that at most 512 steps remain, where not given.
+    depth: number of blocks; as many as see the whole series, 3 to 6, where not given.
+    stride: of the first convolution; so that at most 256 steps remain, where not given.
     dropout: share of units that are dropped while training.
     """
     expect(modality, "series", "series.dilated")
     length = max(modality.shape[1], 1)
-    stride = stride or max(1, -(-length // 512))
+    stride = stride or max(1, -(-length // 256))
     reach = length // stride
-    depth = depth or min(max(reach.bit_length() - 2, 3), 7)
+    depth = depth or min(max(reach.bit_length() - 2, 3), 6)
     return Dilated(modality, width, channels, depth, stride, dropout)

@@ -22,17 +22,18 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 class GatedBlock(nn.Module):
-    """x + gate · value, both from one convolution over three tokens (Dauphin et al., ICML 2017)."""
+    """(x + value · sigmoid(gate)) · mask, both from one convolution over three tokens (Dauphin et al., ICML 2017), on (b, T, channels)."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        self.conv = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
+        # As an image of height one with channels last, which a CPU convolves faster than a series; nothing is copied.
+        self.conv = nn.Conv2d(channels, 2 * channels, (1, 3), padding=(0, dilation), dilation=(1, dilation))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        inner = self.conv((self.norm(x) * mask).transpose(1, 2))
-        return (x + self.dropout(functional.glu(inner, 1).transpose(1, 2))) * mask
+        inner = self.conv((self.norm(x) * mask).transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+        return (x + self.dropout(functional.glu(inner, 2))) * mask
 
 
 class Small(nn.Module):
@@ -46,6 +47,7 @@ class Small(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(GatedBlock(half, 2**i, dropout) for i in range(layers))
         self.width = 2 * half
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         mask = x != self.padding
