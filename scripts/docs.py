@@ -54,8 +54,8 @@ def method_table(link: str | None = None) -> str:
         name = f"[`{found.slug}`]({link.format(found.slug)})" if link else f"`{found.slug}`"
         start = f"`{found.baseline}` with another {code(found.changes())}" if found.baseline else ""
         paper = "" if found.paper is None else f"{found.paper:03d}"
-        rows.append([name, paper, found.title.rstrip("."), start, ", ".join(found.kinds), ", ".join(found.needs())])
-    return table(["method", "paper", "what it is", "starts from", "kinds", "needs"], rows)
+        rows.append([name, paper, found.title.rstrip("."), start, ", ".join(found.needs() or found.kinds)])
+    return table(["method", "paper", "what it is", "starts from", "data"], rows)
 
 
 def method_page(found: Any) -> str:

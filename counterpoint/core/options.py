@@ -137,7 +137,11 @@ def type_name(hint: Any) -> str:
         return " | ".join(type_name(arg) for arg in typing.get_args(hint))
     if hint is Part:
         return "part"
-    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
+    if hint is Ellipsis:
+        return "..."
+    name = getattr(hint, "__name__", str(hint).replace("typing.", ""))
+    inside = [f"[{', '.join(map(type_name, arg))}]" if isinstance(arg, list) else type_name(arg) for arg in typing.get_args(hint)]
+    return f"{name}[{', '.join(inside)}]" if inside else name
 
 
 def check(value: Any, hint: Any, where: str) -> None:

@@ -134,6 +134,10 @@ def test_check_refuses(value: Any, hint: Any) -> None:
         (float | Part, "float | part"),
         (tuple[str, ...], "tuple[str, ...]"),
         (Positive | Part, "float > 0 | part"),
+        (tuple[Count, ...] | None, "tuple[int >= 1, ...] | none"),
+        (Mapping[str, Share], "Mapping[str, float in [0, 1]]"),
+        (Callable[[int], str], "Callable[[int], str]"),
+        (Any, "Any"),
     ],
 )
 def test_type_name(hint: Any, text: str) -> None:
