@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name == "write":
         from counterpoint.report.page import write

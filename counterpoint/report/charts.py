@@ -18,6 +18,7 @@ from counterpoint.report import words
 
 WIDTH, HEIGHT = 380, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 30
+TINY = 1e-100
 MOST_POINTS = 240  # of a line: more than one every 1.5 units cannot be told apart
 
 
@@ -45,19 +46,22 @@ class Chart:
 def nice(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers from at most `low` to at least `high`, about `about` of them; a range around `low` where both are the same."""
     size = max(abs(low), abs(high))
-    if high - low <= 1e-9 * size or high <= low:
-        low, high = (low - size / 2, low + size / 2) if size > 1e-300 else (0.0, 1.0)
+    if high - low <= max(1e-9 * size, TINY):
+        low, high = (low - size / 2, low + size / 2) if size > TINY else (0.0, 1.0)
     span = high - low
     raw = span / about
     power = 10 ** math.floor(math.log10(raw))
     step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
+    digits = 2 - math.floor(math.log10(step))
+    return [round(i * step, digits) for i in range(first, max(last, first + 1) + 1)]
 
 
 def _finite(values: Sequence[Any]) -> np.ndarray:
-    return np.array([math.nan if (x := words.real(v)) is None else x for v in values], np.float64)
+    """Values as floats; what cannot be drawn is NaN, what is too small to differ from 0 is 0."""
+    found = np.array([math.nan if (x := words.real(v)) is None or abs(x) > 1 / TINY else x for v in values], np.float64)
+    return np.where(np.abs(found) < TINY, 0.0, found)
 
 
 def _thin(values: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,16 +131,18 @@ def lines(
     zero: the axis starts at 0.   limits: the axis holds at least this range.
     """
     places = _finite(x)
-    known = [(s, v) for s in series if np.isfinite(v := _finite(s.values)).any()]
-    if not known or not np.isfinite(places).any():
+    there = np.isfinite(places)
+    places = places[there]
+    known = [(s, v) for s in series if np.isfinite(v := _finite(s.values)[there]).any()]
+    if not known:
         return None
-    groups = [g for g in np.array_split(np.arange(len(places)), min(MOST_POINTS, len(places))) if np.isfinite(places[g]).any()]
-    middle = np.array([np.nanmean(places[g]) for g in groups])
+    groups = np.array_split(np.arange(len(places)), min(MOST_POINTS, len(places)))
+    middle = np.array([places[g].mean() for g in groups])
     thinned = [(s, *_thin(v, groups)) for s, v in known]
     seen = np.concatenate([np.concatenate([low, high]) for _, _, low, high in thinned])
     seen = np.concatenate([seen[np.isfinite(seen)], limits or (), (0.0,) if zero else ()])
     yt = nice(float(seen.min()), float(seen.max()))
-    x_low, x_high = float(middle.min()), float(np.nanmax(places))
+    x_low, x_high = float(middle.min()), float(places.max())
     if 0 < x_low < 0.1 * x_high:
         x_low = 0.0
 

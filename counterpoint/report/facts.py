@@ -26,7 +26,7 @@ def find(folder: Folder, *paths: str) -> Any:
 
 def understood(folder: Folder) -> str:
     """The sentence that `fit` printed about the data."""
-    found = find(folder, "understood", "data.summary", "summary", "data.understood")
+    found = find(folder, "understood", "data.understood")
     return words.short(found, 300) if isinstance(found, str) else ""
 
 
@@ -34,34 +34,35 @@ def facts(folder: Folder) -> list[tuple[str, str, str]]:
     """(name, value, a smaller word beside it) of what a reader asks first."""
     last: Mapping[str, Any] = folder.metrics[-1] if folder.metrics else {}
     found: list[tuple[str, str, str]] = []
-    method = find(folder, "method", "recipe.method")
+    method = find(folder, "method")
     if isinstance(method, str):
-        title = find(folder, "method_title", "title")
-        found.append(("Method", words.short(method, 40), words.short(title, 90) if isinstance(title, str) else ""))
-    epochs, steps = words.real(last.get("epoch")), words.real(last.get("step"))
+        found.append(("Method", words.short(method, 40), ""))
+    steps, epochs = (None if (x := words.real(last.get(name))) is None else round(x) for name in ("step", "epoch"))
     if steps is not None:
-        whole = find(folder, "epochs")
-        trained = words.count(whole, "epoch") if isinstance(whole, int) and not isinstance(whole, bool) else ""
-        if not trained and epochs is not None:
-            trained = words.count(round(epochs), "epoch")
-        found.append(("Trained", trained or words.count(round(steps), "step"), words.count(round(steps), "step") if trained else ""))
-    rates = [r for line in folder.metrics if (r := words.real(line.get("items_per_second"))) is not None]
+        done = words.count(steps, "step")
+        found.append(("Trained", words.count(epochs, "epoch"), done) if epochs else ("Trained", done, ""))
+    rates = sorted(r for line in folder.metrics if (r := words.real(line.get("items_per_second"))) is not None)
     if words.real(last.get("time")) is not None:
-        found.append(
-            (
-                "Time",
-                words.duration(last["time"]),
-                f"{words.number(round(sorted(rates)[len(rates) // 2]))} items per second" if rates else "",
-            )
-        )
+        speed = f"{words.number(round(rates[len(rates) // 2]))} items per second" if rates else ""
+        found.append(("Time", words.duration(last["time"]), speed))
+    encoder, size = _part(find(folder, "encoder")), words.real(find(folder, "parameters"))
+    if encoder or size:
+        counted = f"{words.number(size)} parameters" if size else ""
+        found.append(("Encoder", encoder, counted) if encoder else ("Encoder", counted, ""))
     if folder.items is not None:
-        found.append(("Embeddings", words.count(folder.items.total, "item"), f"{folder.items.vectors.shape[1]:,} dimensions"))
-    backbone, seed, device = find(folder, "backbone", "encoder"), find(folder, "seed"), find(folder, "device")
-    if isinstance(backbone, str):
-        found.append(("Encoder", words.short(backbone, 40), ""))
-    if seed is not None and not isinstance(seed, (dict, list)):
-        found.append(("Seed", words.short(seed, 20), words.short(device, 30) if isinstance(device, str) else ""))
+        found.append(("Embeddings", words.count(folder.items.total, "item"), words.count(folder.items.vectors.shape[1], "dimension")))
+    seed = find(folder, "settings.seed", "seed")
+    if isinstance(seed, int):
+        found.append(("Seed", str(seed), ""))
     return found
+
+
+def _part(node: Any) -> str:
+    """The short name of an encoder: its backbone's where it names one."""
+    if isinstance(node, Mapping):
+        backbone = node.get("backbone")
+        return _part(backbone if isinstance(backbone, (str, Mapping)) else node.get("use"))
+    return words.short(node.removeprefix("encoders."), 40) if isinstance(node, str) else ""
 
 
 def verdict(health: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ PICTURE_SIDE = 96  # larger pictures are made this small where Pillow is install
 PICTURE_AS_IS = 6_000  # bytes up to which a picture is taken as it is
 PICTURE_LARGEST = 40_000  # bytes beyond which a picture that cannot be made smaller is left out
 GROUPS, EXEMPLARS, QUERIES, NEIGHBOURS = 24, 8, 10, 6
+TEXT_QUERIES = 6  # texts take more room than pictures
 LABEL = 32  # characters of a label
 LEGEND = 40  # values of a column with a colour of their own; the others share one
 MAP_SIDE = 10_000  # the map's places are whole numbers from 0 to this
@@ -149,21 +150,19 @@ class Gallery:
         return found
 
     def _spread(self, rows: np.ndarray) -> np.ndarray:
-        """Positions in `rows` of up to QUERIES items, in turn from each label (or group), the same ones every time."""
+        """Positions in `rows` of a few items, in turn from each label (or group), the same ones every time."""
         column = next((c for c in ("label", "cluster") if c in self.items.columns), None)
+        wanted = TEXT_QUERIES if self.items.texts and not self.items.pictures else QUERIES
         shuffled = np.random.default_rng(0).permutation(len(rows))
         if column is None:
-            return shuffled[:QUERIES]
+            return shuffled[:wanted]
         codes = self.items.columns[column][rows][shuffled]
         order = np.argsort(codes, kind="stable")  # within a value still shuffled
         _, start, size = np.unique(codes[order], return_index=True, return_counts=True)
-        turn = np.arange(len(order)) - np.repeat(start, size)
-        by_turn = order[np.lexsort((codes[order], turn))]
-        return (
-            shuffled[by_turn[:QUERIES]]
-            if len(size) <= QUERIES
-            else np.sort(shuffled[by_turn[: len(size)]])[:: max(len(size) // QUERIES, 1)][:QUERIES]
-        )
+        turn = np.arange(len(order)) - np.repeat(start, size)  # 0 for the first item of each value, 1 for the second …
+        if len(size) > wanted:  # more values than rows: some of the values, evenly
+            return shuffled[order[start[np.linspace(0, len(size) - 1, wanted).astype(int)]]]
+        return shuffled[order[np.lexsort((codes[order], turn))][:wanted]]
 
     def map(self) -> dict[str, Any]:
         """What the map's script needs, as JSON: places, columns with colours, previews by row."""

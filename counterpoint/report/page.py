@@ -173,7 +173,7 @@ def _key_score(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _items(gallery: Gallery | None) -> dict[str, Any]:
     """Sections that show items. The order counts: pictures that stand in the text are taken before those of the map."""
-    empty: dict[str, Any] = {"items": None, "groups": [], "neighbours": [], "spectrum": None, "pictured": False}
+    empty: dict[str, Any] = {"items": None, "groups": [], "neighbours": [], "spectrum": None, "look": "chips"}
     if gallery is None:
         return empty
     items = gallery.items
@@ -183,7 +183,7 @@ def _items(gallery: Gallery | None) -> dict[str, Any]:
         "items": items,
         "groups": groups,
         "neighbours": gallery.neighbours(),
-        "pictured": bool(items.pictures),
+        "look": "pictured" if items.pictures else "list" if items.texts else "chips",
         "spectrum": spectrum("Singular values", found[0].tolist(), found[1]) if found else None,
         "spectrum_sentence": found[1] if found else "",
         "map_sentence": facts.map_sentence(items),
