@@ -28,11 +28,12 @@ from counterpoint.core.similarity.statistics import (
     softmax_mean,
     sum_of,
     top_k,
+    two_way_lse,
     weight,
 )
 
 __all__ = [
     "DENSE_LIMIT", "Pairs", "Relation", "Scores", "Top", "candidate_count", "candidate_weight", "candidates_lse", "cosine", "count",
     "dot", "edge_scores", "learned", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse", "positive_count",
-    "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "unit", "weight",
+    "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "two_way_lse", "unit", "weight",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor
 from counterpoint.core.errors import OptionError
 
 Form = Literal["all", "self", "index", "equal", "sparse", "product", "tile", "either", "none"]
-_WIDE = 1 << 31  # an edge (i, j) is the number i · 2³¹ + j
+_WIDE = 1 << 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Relation:
     itself()                  w = [i = j]
     index(target, weights)    target (n,) or (n, k): the candidates of each anchor, −1 = none there
     equal(anchors, candidates) w = [key_i = key_j]; keys (n,), (m,); −1 or NaN = unknown, equal to nothing
-    sparse(rows, columns, weights)  a list of edges (e,); an edge given twice counts twice
+    sparse(rows, columns, weights)  a list of edges (e,); one given twice is one edge, with the sum of its weights
     product(left, right)      w_ij = left_i · right_j; left (n, k), right (m, k), both ≥ 0: soft labels, codes
     tile(function)            w = function(i, j) for index tensors that broadcast, (a, 1) and (1, b) or (e,) and (e,): any relation, slower
     either(one, two, …)       the largest of several weights
@@ -121,7 +121,7 @@ class Relation:
         elif form == "sparse":
             data = (data[1], data[0], data[2])
         elif form == "index":
-            rows, columns, weights = _index_edges(*data)
+            rows, columns, weights = index_edges(*data)
             form, data = "sparse", (columns, rows, weights)
         elif form == "tile":
             function = data[0]
@@ -179,8 +179,8 @@ class Relation:
             for other in self.data[1:]:
                 weights = torch.maximum(weights, other.at(rows, columns))
             return weights
-        known, weights = self._table
-        wanted = rows * _WIDE + columns
+        known, weights = self.table
+        wanted = edge_numbers(rows, columns)
         if not len(known):
             return torch.zeros((), device=rows.device)
         place = torch.searchsorted(known, wanted).clamp_(max=len(known) - 1)
@@ -192,11 +192,13 @@ class Relation:
         return {}
 
     @cached_property
-    def _table(self) -> tuple[Tensor, Tensor]:
-        """Edges as sorted numbers without doubles, and their weights (added where an edge stands twice)."""
-        rows, columns, weights = _index_edges(*self.data) if self.form == "index" else self.data
-        numbers, inverse = torch.unique(rows * _WIDE + columns, return_inverse=True)
-        weights = torch.ones(len(rows), device=rows.device) if weights is None else weights
+    def table(self) -> tuple[Tensor, Tensor]:
+        """Edges of an index or sparse relation as sorted numbers, each once, and their weights (1, or the sum of those given)."""
+        rows, columns, weights = index_edges(*self.data) if self.form == "index" else self.data
+        if weights is None:
+            numbers = torch.unique(edge_numbers(rows, columns))
+            return numbers, torch.ones(len(numbers), device=rows.device)
+        numbers, inverse = torch.unique(edge_numbers(rows, columns), return_inverse=True)
         return numbers, torch.zeros(len(numbers), dtype=weights.dtype, device=rows.device).index_add(0, inverse, weights)
 
 
@@ -217,7 +219,17 @@ def _same(anchors: Tensor, candidates: Tensor, rows: Tensor, columns: Tensor) ->
     return same if first.is_floating_point() else same & (first != -1)
 
 
-def _index_edges(target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def edge_numbers(rows: Tensor, columns: Tensor) -> Tensor:
+    """Edges (i, j) as numbers i · 2³¹ + j, which sort as the edges do."""
+    return rows * _WIDE + columns
+
+
+def numbered_edges(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows and columns of edges that are given as numbers."""
+    return numbers // _WIDE, numbers % _WIDE
+
+
+def index_edges(target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """(rows, columns, weights) of an index relation."""
     target = target if target.dim() == 2 else target[:, None]
     rows = torch.arange(len(target), device=target.device)[:, None].expand_as(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
+from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, weigh
 from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
+from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
+from counterpoint.core.similarity.stream import stream_mass, top_columns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,29 +74,29 @@ def positive_mean(scores: Scores, pairs: Pairs) -> Tensor:
     return mean(scores, relation_of(pairs, "positives"))
 
 
-def positive_count(pairs: Pairs) -> Tensor:
+def positive_count(pairs: Pairs, device: torch.device | None = None) -> Tensor:
     """The number of positives of each anchor, (n,) int64."""
-    return count(pairs.positives, pairs.shape)
+    return count(pairs.positives, pairs.shape, device or _pairs_device(pairs))
 
 
-def positive_weight(pairs: Pairs) -> Tensor:
+def positive_weight(pairs: Pairs, device: torch.device | None = None) -> Tensor:
     """The weight of the positives of each anchor, Σ_j w_ij, (n,) float."""
-    return weight(pairs.positives, pairs.shape)
+    return weight(pairs.positives, pairs.shape, device or _pairs_device(pairs))
 
 
-def negative_count(pairs: Pairs) -> Tensor:
+def negative_count(pairs: Pairs, device: torch.device | None = None) -> Tensor:
     """The number of candidates of each anchor that are not positive, (n,) int64."""
-    return count(pairs.negatives, pairs.shape)
+    return count(pairs.negatives, pairs.shape, device or _pairs_device(pairs))
 
 
-def candidate_count(pairs: Pairs) -> Tensor:
+def candidate_count(pairs: Pairs, device: torch.device | None = None) -> Tensor:
     """The number of candidates of each anchor, positives included where they are candidates, (n,) int64."""
-    return count(pairs.candidates, pairs.shape)
+    return count(pairs.candidates, pairs.shape, device or _pairs_device(pairs))
 
 
-def candidate_weight(pairs: Pairs) -> Tensor:
+def candidate_weight(pairs: Pairs, device: torch.device | None = None) -> Tensor:
     """The weight of the candidates of each anchor, Σ_j w_ij, (n,) float."""
-    return weight(pairs.candidates, pairs.shape)
+    return weight(pairs.candidates, pairs.shape, device or _pairs_device(pairs))
 
 
 def softmax_mean(
@@ -140,34 +144,75 @@ def top_k(scores: Scores, pairs: Pairs, k: int, *, over: Over | Relation = "nega
 def lse(scores: Scores, relation: Relation) -> Tensor:
     """log Σ_j w_ij exp(s_ij), (n,)."""
     check_shape(relation, scores.shape)
-    return dense.lse(scores.matrix(), _weights(scores, relation))
+    if is_dense(scores, relation):
+        return dense.lse(scores.matrix(), _weights(scores, relation))
+    few = _few(scores, relation)
+    if few is not None:
+        return _edge_lse(edge_scores(scores, few.rows, few.columns), few, scores.shape[0])
+    bare, row = _bare(relation)
+    value = run(scores, bare, "lse")[0]
+    return value if row is None else value + row.to(value.dtype).log()
+
+
+@_full_precision
+def two_way_lse(scores: Scores, relation: Relation) -> tuple[Tensor, Tensor]:
+    """log Σ_j w_ij exp(s_ij) of the rows (n,) and log Σ_i w_ij exp(s_ij) of the columns (m,), for about the price of one."""
+    check_shape(relation, scores.shape)
+    plain = relation.row is None and relation.column is None and not is_dense(scores, relation) and _few(scores, relation) is None
+    per_row = isinstance(scores.scale, Tensor) and scores.scale.dim() > 0
+    if plain and not per_row and not scores.selfsame and fits_both(scores):
+        first, second = run(scores, relation, "both")
+        return first, second
+    return lse(scores, relation), lse(scores.transposed(), relation.transposed())
 
 
 @_full_precision
 def mean(scores: Scores, relation: Relation) -> Tensor:
     """Σ_j w_ij s_ij / Σ_j w_ij, (n,); 0 for a row without weight."""
     check_shape(relation, scores.shape)
-    return dense.mean(scores.matrix(), _weights(scores, relation))
+    n = scores.shape[0]
+    if is_dense(scores, relation):
+        return dense.mean(scores.matrix(), _weights(scores, relation))
+    few = edges_of(relation, scores.shape, scores.device)
+    if few is not None and few.single:
+        return edge_scores(scores, few.rows, few.columns)
+    mass = weight(relation, scores.shape, scores.device).to(scores.dtype)
+    share = 1.0 / mass.masked_fill(mass == 0, torch.inf)
+    if few is not None and len(few.rows) <= 2 * n:
+        return _edge_sum(edge_scores(scores, few.rows, few.columns), few, n) * share
+    C = scores.candidates.to(scores.dtype)
+    around = weigh(relation, C, n)
+    if around is None:  # no closed form: one more pass over the tiles
+        return _sum_of(scores, relation, _identity, torch.ones_like) * share
+    value = torch.linalg.vecdot(scores.anchors.to(scores.dtype), around) * (scores.scale * share)
+    if scores.column is not None:
+        columns = weigh(relation, scores.column.to(scores.dtype)[:, None], n)
+        assert columns is not None
+        value = value + columns[:, 0] * share
+    return value if scores.row is None else value + torch.where(mass == 0, 0.0, scores.row)
 
 
-def count(relation: Relation, shape: tuple[int, int]) -> Tensor:
+def count(relation: Relation, shape: tuple[int, int], device: torch.device | None = None) -> Tensor:
     """The number of j with w_ij > 0, (n,) int64."""
-    return (relation.dense(shape, _device(relation)) > 0).sum(1)
+    return _mass(relation, shape, device, True).round().long()
 
 
-def weight(relation: Relation, shape: tuple[int, int]) -> Tensor:
-    """Σ_j w_ij, (n,)."""
-    return relation.dense(shape, _device(relation)).sum(1)
+def weight(relation: Relation, shape: tuple[int, int], device: torch.device | None = None) -> Tensor:
+    """Σ_j w_ij, (n,) float64 (without a gradient, unless the weights have one)."""
+    return _mass(relation, shape, device, False)
 
 
 @_full_precision
 def edge_scores(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
     """The scores s_ij of single pairs: rows (e,), columns (e,) int → (e,), with gradient."""
     if scores.dense is not None:
-        raw = scores.dense[rows, columns]
+        raw = scores.dense.to(scores.dtype)[rows, columns]
     else:
-        raw = (scores.anchors[rows].to(scores.dtype) * scores.candidates[columns].to(scores.dtype)).sum(-1)
-    raw = raw * (scores.scale[rows] if isinstance(scores.scale, Tensor) and scores.scale.dim() else scores.scale)
+        raw = edge_products(scores.anchors.to(scores.dtype), scores.candidates.to(scores.dtype), rows, columns)
+    if isinstance(scores.scale, Tensor):
+        raw = raw * (scores.scale[rows] if scores.scale.dim() else scores.scale)
+    elif scores.scale != 1.0:
+        raw = raw * scores.scale
     if scores.row is not None:
         raw = raw + (scores.row[rows] if scores.row.dim() else scores.row)
     return raw if scores.column is None else raw + scores.column[columns]
@@ -176,7 +221,19 @@ def edge_scores(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
 @_full_precision
 def _softmax_mean(scores: Scores, relation: Relation, sharpness: float, through_weights: bool) -> Tensor:
     check_shape(relation, scores.shape)
-    return dense.softmax_mean(scores.matrix(), _weights(scores, relation), sharpness, through_weights)
+    if is_dense(scores, relation):
+        return dense.softmax_mean(scores.matrix(), _weights(scores, relation), sharpness, through_weights)
+    if sharpness == 0:
+        return mean(scores, relation)
+    few = _few(scores, relation)
+    if few is not None:
+        values = edge_scores(scores, few.rows, few.columns)
+        sharp = (values if through_weights else values.detach()) * sharpness
+        share = (sharp - _edge_lse(sharp, few, scores.shape[0])[few.rows]).exp()
+        return _edge_sum(values * share, few, scores.shape[0])
+    bare, row = _bare(relation)
+    value = run(scores, bare, "mean", beta=sharpness, through=through_weights)[0]
+    return value if row is None else torch.where(row > 0, value, 0.0)
 
 
 @_full_precision
@@ -184,7 +241,14 @@ def _sum_of(
     scores: Scores, relation: Relation, function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor] | None
 ) -> Tensor:
     check_shape(relation, scores.shape)
-    return dense.sum_of(scores.matrix(), _weights(scores, relation), function)
+    if is_dense(scores, relation):
+        return dense.sum_of(scores.matrix(), _weights(scores, relation), function)
+    few = _few(scores, relation)
+    if few is not None:
+        return _edge_sum(function(edge_scores(scores, few.rows, few.columns)), few, scores.shape[0])
+    bare, row = _bare(relation)
+    value = run(scores, bare, "sum", function=function, derivative=derivative)[0]
+    return value if row is None else value * row.to(value.dtype)
 
 
 @_full_precision
@@ -193,12 +257,68 @@ def _top_k(scores: Scores, relation: Relation, k: int, largest: bool) -> Top:
     n, m = scores.shape
     worst = -torch.inf if largest else torch.inf
     with torch.no_grad():
-        S = scores.matrix().masked_fill(_weights(scores, relation) == 0, worst)
-        found, columns = S.topk(min(k, m), 1, largest=largest)
-        missing = found == worst
-    rows = torch.arange(n, device=S.device)[:, None].expand_as(columns)
-    values = edge_scores(scores, rows.reshape(-1), columns.reshape(-1)).view_as(columns).masked_fill(missing, worst)
+        if scores.dense is not None or 0 in scores.shape:
+            S = scores.matrix().masked_fill(_weights(scores, relation) == 0, worst)
+            found, columns = S.topk(min(k, m), 1, largest=largest)
+            missing = found == worst
+        else:
+            columns = top_columns(scores.detach(), relation, min(k, m), largest)
+            missing = columns < 0
+    rows = torch.arange(n, device=columns.device)[:, None].expand_as(columns)
+    values = edge_scores(scores, rows.reshape(-1), columns.clamp(min=0).reshape(-1)).view_as(columns).masked_fill(missing, worst)
     return Top(columns.masked_fill(missing, -1), values)
+
+
+# ---- helpers
+
+
+def _few(scores: Scores, relation: Relation) -> Edges | None:
+    """The edges of a relation where going through them is less work than through tiles."""
+    found = edges_of(relation, scores.shape, scores.device)
+    groups = relation.form == "equal"  # large groups make good tiles
+    return None if found is None or (groups and len(found.rows) > 4 * max(scores.shape)) else found
+
+
+def _bare(relation: Relation) -> tuple[Relation, Tensor | None]:
+    """A relation without its weights per anchor, and these: they need no tile."""
+    return (relation, None) if relation.row is None else (replace(relation, row=None), relation.row)
+
+
+def _edge_sum(values: Tensor, edges: Edges, n: int) -> Tensor:
+    values = values if edges.weights is None else values * edges.weights.to(values.dtype)
+    return values if edges.single else values.new_zeros(n).index_add(0, edges.rows, values)
+
+
+def _edge_lse(values: Tensor, edges: Edges, n: int) -> Tensor:
+    if edges.single:
+        return values if edges.weights is None else values + edges.weights.to(values.dtype).log()
+    top = values.new_full((n,), -torch.inf).scatter_reduce(0, edges.rows, values.detach(), "amax")
+    empty = top == -torch.inf
+    top = top.masked_fill(empty, 0.0)
+    mass = _edge_sum((values - top[edges.rows]).exp(), edges, n)
+    return (mass.masked_fill(empty, 1.0).log() + top).masked_fill(empty, -torch.inf)
+
+
+def _identity(S: Tensor) -> Tensor:
+    return S
+
+
+def _mass(relation: Relation, shape: tuple[int, int], device: torch.device | None, indicator: bool) -> Tensor:
+    check_shape(relation, shape)
+    device = device or _device(relation) or torch.device("cpu")
+    key = ("mass", shape, device, indicator)
+    if key not in relation.cache:
+        ones = torch.ones(shape[1], 1, dtype=torch.float64, device=device)
+        closed = weigh(relation, ones, shape[0], indicator)
+        relation.cache[key] = stream_mass(relation, shape, device, indicator) if closed is None else closed[:, 0]
+    found: Tensor = relation.cache[key]
+    return found
+
+
+def _pairs_device(pairs: Pairs) -> torch.device | None:
+    if pairs.block is not None:
+        return pairs.block[0].device
+    return _device(pairs.positive) or _device(pairs.candidate)
 
 
 def _weights(scores: Scores, relation: Relation) -> Tensor:

@@ -1,0 +1,278 @@
+"""Sums over tiles of the scores, forward and backward. Everything here is in the order of a plan, and none of it builds a graph.
+
+Exponentials are taken of s − shift, where the shift is a number for all rows (so that a tile serves its rows and, transposed, its
+columns) or runs with the rows' maxima. In float32 exp is good between −87 and 88: below, it is very slow and then zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterpoint.core.similarity.plan import Cell, Plan
+
+LOW, HIGH = -80.0, 80.0  # exponents are kept between these
+_MASKED = -1e30  # a score that is no candidate, where a maximum is taken
+
+
+@dataclass
+class Tiles:
+    """Scores of a plan, tile by tile, in buffers that are used again.
+
+    A (n, d), C (m, d), in the order of the plan; the same object where the plan is symmetric.   scale: number, scalar or (n, 1).
+    row (n,), column (m,): biases or None.
+    """
+
+    A: Tensor
+    C: Tensor
+    scale: float | Tensor
+    row: Tensor | None
+    column: Tensor | None
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        self._buffers: dict[int, Tensor] = {}
+
+    def buffer(self, number: int, size: int | None = None) -> Tensor:
+        """A flat buffer for one tile."""
+        if number not in self._buffers:
+            self._buffers[number] = self.A.new_empty(self.plan.size)
+        flat = self._buffers[number]
+        return flat if size is None else flat[:size]
+
+    def like(self, number: int, E: Tensor) -> Tensor:
+        """Another buffer in the shape of a tile."""
+        return self.buffer(number, E.numel()).view(E.shape)
+
+    def left(self, r0: int, r1: int) -> Tensor:
+        """Scaled anchors of a stripe."""
+        A = self.A[r0:r1]
+        if isinstance(self.scale, Tensor):
+            return A * (self.scale[r0:r1] if self.scale.dim() else self.scale)
+        return A if self.scale == 1.0 else A * self.scale
+
+    def scores(self, left: Tensor, cell: Cell) -> Tensor:
+        """The scores of a cell, in buffer 0."""
+        height, width = cell.r1 - cell.r0, cell.c1 - cell.c0
+        S = self.buffer(0, height * width).view(height, width)
+        torch.mm(left, self.C[cell.c0 : cell.c1].T, out=S)
+        if self.row is not None:
+            S.add_(self.row[cell.r0 : cell.r1, None])
+        if self.column is not None:
+            S.add_(self.column[cell.c0 : cell.c1])
+        return S
+
+    def scratch(self) -> Tensor:
+        return self.buffer(3) if any(c.kept or c.equal for _, _, cells in self.plan.stripes for c in cells) else self.A.new_empty(0)
+
+
+@dataclass
+class Sums:
+    """Σ_j w_ij exp(β s_ij − shift_i), and with the factor s_ij: (n,) float64 each; of the columns where asked for (m,)."""
+
+    mass: Tensor
+    first: Tensor | None
+    shift: float | Tensor
+    column_mass: Tensor | None = None
+    pulled: Tensor | None = None  # Σ_j w_ij exp(s_ij − shift_i) c_j, (n, d)
+    kept: Tensor | None = None  # the only tile of exponentials
+
+    def lse(self) -> Tensor:
+        return self.mass.log() + self.shift
+
+    def column_lse(self) -> Tensor:
+        assert self.column_mass is not None
+        return self.column_mass.log() + self.shift
+
+
+def exp_sums(
+    tiles: Tiles,
+    *,
+    beta: float = 1.0,
+    first: bool = False,
+    shift: float | None = 0.0,
+    wide: bool = False,
+    columns: bool = False,
+    pulling: bool = False,
+    keep: bool = False,
+) -> Sums:
+    """Sums of exponentials.
+
+    shift: for all rows; None = every row's running maximum.   wide: exponents may leave what exp can do, and are clamped.
+    columns: sum over columns too (never with a running maximum).   pulling, keep: fill `pulled` and, where there is one tile, `kept`.
+    """
+    plan, scratch = tiles.plan, tiles.scratch()
+    n, m = plan.shape
+    mass = tiles.A.new_zeros(n, dtype=torch.float64)
+    moment = torch.zeros_like(mass) if first else None
+    below = mass if plan.symmetric else tiles.A.new_zeros(m, dtype=torch.float64) if columns else None
+    tops = tiles.A.new_full((n,), _MASKED) if shift is None else None
+    pulled = torch.zeros_like(tiles.A) if pulling else None
+    E = None
+    for r0, r1, cells in plan.stripes:
+        left, rows = tiles.left(r0, r1), slice(r0, r1)
+        for cell in cells:
+            S = tiles.scores(left, cell)
+            E = torch.mul(S, beta, out=tiles.like(1, S)) if first else S if beta == 1.0 else S.mul_(beta)
+            if tops is not None:
+                plan.mask(cell, E, _MASKED, scratch)
+                top = torch.maximum(tops[rows], E.amax(1))
+                fade = (tops[rows] - top).exp_()
+                tops[rows] = top
+                mass[rows] *= fade
+                if moment is not None:
+                    moment[rows] *= fade
+                if pulled is not None:
+                    pulled[rows] *= fade[:, None]
+            _exp(E, shift if tops is None else top[:, None], wide or tops is not None)
+            W = plan.mask(cell, E, 0.0, scratch)
+            if W is not None:
+                E.mul_(W)
+            mass[rows] += E.sum(1)
+            if below is not None and (cell.mirrored or not plan.symmetric):
+                below[cell.c0 : cell.c1] += E.sum(0)
+            if pulled is not None:
+                pulled[rows].addmm_(E, tiles.C[cell.c0 : cell.c1])
+            if moment is not None:
+                S.mul_(E)
+                moment[rows] += S.sum(1)
+                if cell.mirrored:
+                    moment[cell.c0 : cell.c1] += S.sum(0)
+    return Sums(
+        mass,
+        moment,
+        float(shift or 0.0) if tops is None else tops,
+        None if plan.symmetric else below,
+        pulled,
+        E if keep and plan.single and not first else None,
+    )
+
+
+def _exp(E: Tensor, shift: float | Tensor | None, wide: bool) -> Tensor:
+    if isinstance(shift, Tensor) or shift:
+        E.sub_(shift)  # type: ignore[arg-type]
+    if wide:
+        E.clamp_(LOW, HIGH)
+    return E.exp_()
+
+
+def function_sums(tiles: Tiles, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Σ_j w_ij f(s_ij), (n,) float64."""
+    plan, scratch = tiles.plan, tiles.scratch()
+    total = tiles.A.new_zeros(plan.shape[0], dtype=torch.float64)
+    for r0, r1, cells in plan.stripes:
+        left = tiles.left(r0, r1)
+        for cell in cells:
+            F = function(tiles.scores(left, cell))
+            W = plan.mask(cell, F, 0.0, scratch)
+            if W is not None:
+                F.mul_(W)
+            total[r0:r1] += F.sum(1)
+            if cell.mirrored:
+                total[cell.c0 : cell.c1] += F.sum(0)
+    return total
+
+
+# ---- backward: a turn makes of the scores S of a cell the gradient G to them
+
+Turn = Callable[[Cell, Tensor], Tensor]
+
+
+def exp_turn(
+    tiles: Tiles, sums: Sums, x: Tensor, *, below: Tensor | None = None, y: Tensor | None = None, beta: float = 1.0, wide: bool = False
+) -> Turn:
+    """G_ij = w_ij exp(β s_ij − shift_i) · (x_i + s_ij y_i); `below` (m,): x_i + below_j; where the plan is symmetric x_i + x_j alike."""
+    plan, scratch = tiles.plan, tiles.scratch()
+    symmetric = plan.symmetric
+    below = x if symmetric else below
+
+    def factor(vector: Tensor, under: Tensor | None, cell: Cell, number: int, E: Tensor) -> Tensor:
+        rows = vector[cell.r0 : cell.r1, None]
+        return rows if under is None else torch.add(rows, under[cell.c0 : cell.c1], out=tiles.like(number, E))
+
+    def turn(cell: Cell, S: Tensor) -> Tensor:
+        if sums.kept is not None:
+            return torch.mul(sums.kept, factor(x, below, cell, 2, S), out=S)
+        E = S if y is None and beta == 1.0 else torch.mul(S, beta, out=tiles.like(1, S))
+        shift = sums.shift[cell.r0 : cell.r1, None] if isinstance(sums.shift, Tensor) else sums.shift
+        _exp(E, shift, wide or isinstance(shift, Tensor))
+        W = plan.mask(cell, E, 0.0, scratch)
+        if W is not None:
+            E.mul_(W)
+        if y is None:
+            return E.mul_(factor(x, below, cell, 2, S))
+        S.mul_(factor(y, y if symmetric else None, cell, 2, S))
+        return S.add_(factor(x, below, cell, 2, S)).mul_(E)
+
+    return turn
+
+
+def function_turn(tiles: Tiles, derivative: Callable[[Tensor], Tensor], g: Tensor) -> Turn:
+    """G_ij = w_ij f'(s_ij) g_i, or with g_i + g_j where the plan is symmetric."""
+    plan, scratch = tiles.plan, tiles.scratch()
+
+    def turn(cell: Cell, S: Tensor) -> Tensor:
+        D = derivative(S)
+        W = plan.mask(cell, D, 0.0, scratch)
+        if W is not None:
+            D.mul_(W)
+        rows = g[cell.r0 : cell.r1, None]
+        return D.mul_(torch.add(rows, g[cell.c0 : cell.c1], out=tiles.like(2, D)) if plan.symmetric else rows)
+
+    return turn
+
+
+@dataclass
+class Pulled:
+    """Gradients to anchors, candidates, scale, row and column; None where nobody asked."""
+
+    A: Tensor | None
+    C: Tensor | None
+    scale: Tensor | None
+    row: Tensor | None
+    column: Tensor | None
+
+
+def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], kept: bool = False) -> Pulled:
+    """Σ_j G_ij c_j and its likes. `needs`: of anchors, candidates, scale, row, column."""
+    plan = tiles.plan
+    n, m = plan.shape
+    A, C = tiles.A, tiles.C
+    want_D = needs[0] or needs[2]
+    D = torch.zeros_like(A) if want_D else None
+    dC = D if plan.symmetric else torch.zeros_like(C) if needs[1] else None
+    drow = A.new_zeros(n) if needs[3] else None
+    dcolumn = A.new_zeros(m) if needs[4] else None
+    for r0, r1, cells in plan.stripes:
+        left = tiles.left(r0, r1)
+        for cell in cells:
+            S = tiles.buffer(0, (r1 - r0) * (cell.c1 - cell.c0)).view(r1 - r0, -1) if kept else tiles.scores(left, cell)
+            G = turn(cell, S)
+            c0, c1 = cell.c0, cell.c1
+            if D is not None:
+                D[r0:r1].addmm_(G, C[c0:c1])
+            if dC is not None and (cell.mirrored or not plan.symmetric):
+                dC[c0:c1].addmm_(G.T, A[r0:r1] if plan.symmetric else left)
+            if drow is not None:
+                drow[r0:r1] += G.sum(1)
+                if cell.mirrored:
+                    drow[c0:c1] += G.sum(0)
+            if dcolumn is not None:
+                dcolumn[c0:c1] += G.sum(0)
+    return finish(tiles, D, None if plan.symmetric else dC, drow, dcolumn, needs)
+
+
+def finish(tiles: Tiles, D: Any, dC: Any, drow: Any, dcolumn: Any, needs: tuple[bool, bool, bool, bool, bool]) -> Pulled:
+    """Gradients from D = G · C: the scale's is Σ (D ∘ A), and half of that where D has both sides."""
+    scale, dscale = tiles.scale, None
+    if needs[2]:
+        each = torch.linalg.vecdot(D, tiles.A)
+        assert isinstance(scale, Tensor)
+        dscale = each if scale.dim() else each.sum() * (0.5 if tiles.plan.symmetric else 1.0)
+    if D is not None and not (isinstance(scale, float) and scale == 1.0):
+        D = D.mul_(scale)
+    return Pulled(D, dC, dscale, drow, dcolumn)
