@@ -21,7 +21,7 @@ def decoupled(
     sigma: Positive = 0.5,
     detach: bool = False,
 ) -> RowLoss:
-    """Positives against the negatives, without their product, (n,): Yeh et al., "Decoupled Contrastive Learning", ECCV 2022, eqs. 5 to 7.
+    """Positives against the negatives, without their product, (n,): Yeh et al., "Decoupled Contrastive Learning", ECCV 2022.
 
     L_i = −w_i · mean_p s_ip / t + log Σ_{k negative} exp(s_ik / t),   w_i = 1, or (DCLW)
     w_i = 2 − exp(s_ip / σ) / mean_i exp(s_ip / σ),   over the rows that count; its mean is 1, hard positives weigh more.

@@ -16,7 +16,7 @@ from counterpoint.losses.rows import finish, weights
 
 
 def sigmoid(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0.1, bias: float = -10.0) -> RowLoss:
-    """Binary cross-entropy of all pairs, (n,): Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, equation 1.
+    """Binary cross-entropy of all pairs, (n,): Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.
 
     L_i = Σ_p softplus(−x_ip) + Σ_{k negative} softplus(x_ik),   x = s / t + b. Rows without candidates do not count.
     A learned scale and bias belong to the contrast (`scale=`, `bias=`); then temperature = 1 and bias = 0 here.

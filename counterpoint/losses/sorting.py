@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+from counterpoint.core import similarity
+from counterpoint.core.options import Count, Part, Positive
+from counterpoint.core.recipe import RowLoss
+from counterpoint.core.similarity import Pairs, Scores
+from counterpoint.losses.rows import finish, guard
 
 
 def soft_ranks(values: Tensor, *, low: int, steepness: float = 1.0, present: Tensor | None = None) -> Tensor:
@@ -17,29 +25,58 @@ def soft_ranks(values: Tensor, *, low: int, steepness: float = 1.0, present: Ten
     first: O(n m²) time, where the permutation matrices would take O(n m³).
 
     values: (n, m).   low: number of low ranks.   steepness: β > 0.
-    present: (n, m) bool; a value that is not there stays on its wire and touches nothing.
+    present: (n, m) bool, one run per row; what is not there stays on its wire, and the rest is sorted as if it were alone.
     """
     n, m = values.shape
-    layers: list[tuple[int, Tensor]] = []
+    present = torch.ones_like(values, dtype=torch.bool) if present is None else present
+    place = torch.arange(m, device=values.device)
+    size = present.sum(1, keepdim=True)
+    first = present.to(torch.int8).argmax(1, keepdim=True)
+    both, odd = present[:, 1:] & present[:, :-1], (place[:-1] - first) % 2
+    layers = []
     for layer in range(m):
-        offset = layer % 2
-        a, b = values[:, offset : m - 1 : 2], values[:, offset + 1 : m : 2]
-        keep = 0.5 + torch.atan(steepness * (b - a)) / math.pi
-        if present is not None:
-            both = present[:, offset : m - 1 : 2] & present[:, offset + 1 : m : 2]
-            keep = torch.where(both, keep, torch.ones_like(keep))
-        layers.append((offset, keep))
-        values = _mix(values, offset, keep)
-    chance = torch.zeros(n, m, dtype=values.dtype, device=values.device)
-    chance[:, :low] = 1
-    for offset, keep in reversed(layers):
-        chance = _mix(chance, offset, keep)
+        active = both & (odd == layer % 2) & (layer < size)
+        swap = torch.where(active, 0.5 - torch.atan(steepness * values.diff(dim=1)) / math.pi, 0.0)
+        layers.append(swap)
+        values = _mix(values, swap)
+    chance = (place < low).to(values.dtype).expand(n, m)
+    for swap in reversed(layers):
+        chance = _mix(chance, swap)
     return chance
 
 
-def _mix(x: Tensor, offset: int, keep: Tensor) -> Tensor:
-    """One layer: neighbours (a, b) become (c a + (1 − c) b, (1 − c) a + c b). Its matrix is symmetric, so this is also its transpose."""
-    n, m = x.shape
-    a, b = x[:, offset : m - 1 : 2], x[:, offset + 1 : m : 2]
-    pairs = torch.stack([keep * a + (1 - keep) * b, (1 - keep) * a + keep * b], dim=2).reshape(n, -1)
-    return torch.cat([x[:, :offset], pairs, x[:, offset + pairs.shape[1] :]], dim=1)
+def _mix(x: Tensor, swap: Tensor) -> Tensor:
+    """One layer: neighbours (a, b) become (c a + (1 − c) b, (1 − c) a + c b), swap = 1 − c. Its matrix is symmetric: its own transpose."""
+    moved = swap * x.diff(dim=1)
+    return x + pad(moved, (0, 1)) - pad(moved, (1, 0))
+
+
+def groco(scores: Scores, pairs: Pairs, *, nearest: Count = 10, steepness: Positive | Part = 1.0, detach: bool = True) -> RowLoss:
+    """Positives among the high ranks, the nearest negatives among the low ones, (n,): Shvetsova et al., "Learning by Sorting", ICCV 2023.
+
+    An anchor's P positives and n nearest negatives are put in ascending order and sorted softly (`soft_ranks`); π_j is the chance of j
+    to end in its own group (ranks below n for negatives). L_i = mean_j −log π_j, the paper's two binary cross-entropies, which are equal.
+    Order inside a group is free. Rows without positives or without negatives do not count. Chance: equal scores through the network.
+
+    nearest: n, negatives per anchor; fewer where there are not as many.
+    steepness: β > 0 of the comparators: how much a difference of scores decides; cosines differ by at most 2.
+    detach: whether only the anchor gets a gradient, as published; needs scores of rows.
+    """
+    beta = float(steepness)  # type: ignore[arg-type]
+    if detach and scores.dense is None:
+        scores = replace(scores, candidates=scores.candidates.detach())
+    count = similarity.positive_count(pairs)
+    own = similarity.top_k(scores, pairs, max(int(count.max()) if len(count) else 0, 1), over="positives").scores.flip(1)
+    own = own.gather(1, torch.isinf(own).to(torch.int8).argsort(dim=1, stable=True))  # ascending, what is missing last
+    low = similarity.top_k(scores, pairs, nearest, over="negatives").scores.flip(1)  # ascending, what is missing first
+    values, border = torch.cat([low, own], 1), low.shape[1]
+    there = torch.isfinite(values)
+    counted = there[:, :border].any(1) & there[:, border:].any(1)
+    size = there.sum(1).clamp(min=1)
+
+    def cost(x: Tensor) -> Tensor:
+        below = soft_ranks(x, low=border, steepness=beta, present=there)
+        right = torch.cat([below[:, :border], 1 - below[:, border:]], 1)
+        return (-right.clamp(1e-7, 1).log() * there).sum(1) / size
+
+    return finish(cost(guard(values, there)), counted, cost(torch.zeros_like(values)))

@@ -137,3 +137,98 @@ def total(twin: Callable, matrix: Tensor, pairs: Pairs, **options) -> tuple[Tens
 def gradients(value: Tensor, tensors: list[Tensor]) -> list[Tensor]:
     found = torch.autograd.grad(value, tensors, allow_unused=True)
     return [torch.zeros_like(t) if f is None else f for t, f in zip(tensors, found, strict=True)]
+
+
+# ---- the twins of the other losses
+
+
+def margin(s, p, k, *, positive=0.9, negative=0.4):
+    if p.sum() + k.sum() == 0:
+        return None
+    pull = sum(p[j] * max(0 * s[j], positive - s[j]) for j in range(len(s))) / max(float(p.sum()), 1e-30)
+    push = sum(k[j] * max(0 * s[j], s[j] - negative) for j in range(len(s))) / max(float(k.sum()), 1e-30)
+    return pull + push
+
+
+def triplet(s, p, k, *, margin=0.2, mining="semi_hard", active=True):
+    if p.sum() == 0 or k.sum() == 0:
+        return None
+    costs = []
+    for a in range(len(s)):
+        if p[a] > 0:
+            far = [j for j in range(len(s)) if k[j] > 0]
+            if mining == "hardest":
+                far = [max(far, key=lambda j: float(s[j].detach()))]
+            for j in far:
+                x = s[j] - s[a] + margin
+                costs.append(torch.relu(x) * (0 if mining == "semi_hard" and x >= margin else 1))
+    return sum(costs) / max(sum(float(c.detach()) > 0 for c in costs) if active else len(costs), 1)
+
+
+def multi_similarity(s, p, k, *, positive=2.0, negative=50.0, base=0.5):
+    if p.sum() + k.sum() == 0:
+        return None
+    near = sum(p[j] * torch.exp(-positive * (s[j] - base)) for j in range(len(s)))
+    far = sum(k[j] * torch.exp(negative * (s[j] - base)) for j in range(len(s)))
+    return torch.log(1 + near) / positive + torch.log(1 + far) / negative
+
+
+def cacr(s, p, k, *, attraction=1.0, repulsion=1.0, positive_sharpness=1.0, negative_sharpness=2.0):
+    if p.sum() == 0 or k.sum() == 0:
+        return None
+    d = 2 - 2 * s
+    w = p * torch.exp(positive_sharpness * d)
+    v = k * torch.exp(-negative_sharpness * d)
+    return attraction * (w * d).sum() / w.sum() - repulsion * (v * d).sum() / v.sum()
+
+
+def reweighted(s, p, k, *, temperature=0.2, hardness=0.5, prior=0.0):
+    if p.sum() == 0:
+        return None
+    if k.sum() == 0:
+        return 0 * s.sum()
+    e = torch.exp(s / temperature)
+    own, m = (p * e).sum(), k.sum()
+    w = k * e**hardness / (k * e**hardness).sum()
+    against = m * (w * e).sum()
+    if prior:
+        against = torch.maximum((against - prior * m * own) / (1 - prior), m * torch.exp(torch.tensor(-1 / temperature)))
+    return -torch.log(own / (own + against))
+
+
+def density_ratio(s, p, k, *, temperature=1.0, noise=None, measure="logistic"):
+    if p.sum() == 0 or k.sum() == 0:
+        return None
+    x = s / temperature
+    near, far = lambda f: (p * f).sum() / p.sum(), lambda f: (k * f).sum() / k.sum()
+    if measure == "exponential":
+        return -near(x) + far(x.exp()) - 1
+    if measure == "square":
+        return -near(x.exp()) + far((2 * x).exp()) / 2 + 0.5
+    nu = noise if noise is not None else float(k.sum() / p.sum())
+    yes = x.exp() / (x.exp() + nu)  # the chance of a pair against ν draws of noise
+    return -near(yes.log()) - nu * far((1 - yes).log())
+
+
+def _number(x):
+    return float(x.detach())
+
+
+def groco(s, p, k, *, nearest=10, steepness=1.0):
+    """With whole permutation matrices, as the network is defined."""
+    if p.sum() == 0 or k.sum() == 0:
+        return None
+    low = sorted((s[j] for j in range(len(s)) if k[j] > 0), key=_number)[-nearest:]
+    x = torch.stack([*low, *sorted((s[j] for j in range(len(s)) if p[j] > 0), key=_number)])
+    m, n = len(x), len(low)
+    P = torch.eye(m, dtype=x.dtype)
+    for layer in range(m):
+        step = torch.eye(m, dtype=x.dtype)
+        for j in range(layer % 2, m - 1, 2):
+            c = 0.5 + torch.atan(steepness * (x[j + 1] - x[j])) / torch.pi
+            step = step + torch.zeros_like(step).index_put(
+                (torch.tensor([j, j + 1, j, j + 1]), torch.tensor([j, j + 1, j + 1, j])), torch.stack([c - 1, c - 1, 1 - c, 1 - c])
+            )
+        x, P = step.T @ x, P @ step
+    chance = P[:, :n].sum(1)
+    return -torch.cat([chance[:n], 1 - chance[n:]]).log().mean()

@@ -1,0 +1,105 @@
+"""Losses with a margin: no probability, only "nearer by so much"."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from counterpoint.core import similarity
+from counterpoint.core.options import NotNegative, Part, Positive
+from counterpoint.core.recipe import RowLoss
+from counterpoint.core.similarity import Pairs, Scores
+from counterpoint.losses.rows import finish, guard, weights
+
+
+def margin(scores: Scores, pairs: Pairs, *, positive: float = 0.9, negative: float = 0.4) -> RowLoss:
+    """Positives above one score, negatives below another, (n,): Hadsell et al., CVPR 2006, equation 4, on scores and without squares.
+
+    L_i = mean_p max(0, m₊ − s_ip) + mean_k max(0, s_ik − m₋). Rows without positives or without negatives count with the other half.
+    Chance (scores 0): max(0, m₊) + max(0, −m₋).
+
+    positive: m₊, the score that positives should reach.
+    negative: m₋, the score that negatives should stay below.
+    """
+    pull_weight, push_weight, _ = weights(scores, pairs)
+    pull = similarity.sum_of(
+        scores, pairs, lambda s: relu(positive - s), over="positives", derivative=lambda s: -(s < positive).to(s.dtype)
+    )
+    push = similarity.sum_of(scores, pairs, lambda s: relu(s - negative), derivative=lambda s: (s > negative).to(s.dtype))
+    values = pull / pull_weight.clamp(min=1e-30) + push / push_weight.clamp(min=1e-30)
+    chance = (pull_weight > 0) * max(0.0, positive) + (push_weight > 0) * max(0.0, -negative)
+    return finish(values, pull_weight + push_weight > 0, chance)
+
+
+def triplet(
+    scores: Scores,
+    pairs: Pairs,
+    *,
+    margin: NotNegative = 0.2,
+    mining: Literal["hardest", "semi_hard", "all"] = "semi_hard",
+    active: bool = True,
+) -> RowLoss:
+    """Each positive above the negatives by a margin, (n,): Schroff et al., "FaceNet", CVPR 2015, section 3.
+
+    L_i = Σ_p Σ_k max(0, s_ik − s_ip + m) over the chosen triplets, by their number: triplets are streamed, one positive of every anchor
+    at a time; none of the n · P · m is held. Rows without positives or without negatives do not count. Chance (scores 0): m; 0 where
+    nothing is chosen.
+
+    margin: m ≥ 0, in the unit of the scores.
+    mining: "all" negatives; "semi_hard" those below the positive but within the margin; "hardest" the one with the largest score.
+    active: whether the sum is divided by the number of triplets above 0; without, by all that were looked at.
+    """
+    _, negative, there = weights(scores, pairs)
+    counted = there & (negative > 0)
+    most = int(similarity.positive_count(pairs).max()) if len(counted) else 0
+    own = similarity.top_k(scores, pairs, max(most, 1), over="positives").scores
+    hardest = similarity.top_k(scores, pairs, 1).scores[:, 0] if mining == "hardest" else None
+    total, number = 0 * guard(own[:, :1], counted[:, None]).sum(1), torch.zeros_like(negative)
+    inside = _Step(0.0, margin if mining == "semi_hard" else float("inf"))
+    for slot in range(own.shape[1]):
+        here = torch.isfinite(own[:, slot]) & counted
+        threshold = margin - guard(own[:, slot], here)
+        if hardest is not None:
+            cost = relu(guard(hardest, here) + threshold)
+            found, seen = (cost > 0).to(cost.dtype), torch.ones_like(cost)
+        else:
+            shifted = scores.plus(threshold)
+            cost = similarity.sum_of(shifted, pairs, lambda x: relu(x) * inside(x), derivative=inside)
+            found = similarity.sum_of(shifted.detach(), pairs, inside, derivative=torch.zeros_like)
+            seen = similarity.negative_count(pairs).to(cost.dtype)
+        total = total + guard(cost, here)
+        number = number + guard(found if active else seen, here)
+    return finish(total / number.clamp(min=1), counted, None if mining == "semi_hard" else float(margin))
+
+
+class _Step:
+    """1 where low < x < high, else 0."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ((x > self.low) & (x < self.high)).to(x.dtype)
+
+
+def multi_similarity(
+    scores: Scores, pairs: Pairs, *, positive: Positive | Part = 2.0, negative: Positive | Part = 50.0, base: float = 0.5
+) -> RowLoss:
+    """Soft margins on both sides (Wang et al., "Multi-Similarity Loss", CVPR 2019), (n,).
+
+    L_i = 1/α log(1 + Σ_p exp(−α (s_ip − λ))) + 1/β log(1 + Σ_k exp(β (s_ik − λ))). Rows without positives or without negatives count with
+    the other half. Chance (scores 0): the same with s = 0.
+
+    positive: α > 0, sharpness on the positives; may move over the run.
+    negative: β > 0, sharpness on the negatives; may move over the run.
+    base: λ, the score between the two.
+    """
+    alpha, beta = float(positive), float(negative)  # type: ignore[arg-type]
+    near, far, _ = weights(scores, pairs)
+    pull = softplus(similarity.positives_lse(scores.plus(-base).times(-alpha), pairs)) / alpha
+    push = softplus(similarity.negatives_lse(scores.plus(-base).times(beta), pairs)) / beta
+    chance = softplus(near.log() + alpha * base) / alpha + softplus(far.log() - beta * base) / beta
+    return finish(pull + push, near + far > 0, chance)
