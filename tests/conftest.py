@@ -9,6 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# No test asserts a time, so none has a deadline; the same examples on every machine, so that a failure can be repeated.
+settings.register_profile("house", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)
