@@ -19,7 +19,7 @@ EXTRAS = {
     "audio": ("soundfile",),
     "volume": ("nibabel",),
     "index": ("faiss-cpu",),
-    "report": ("plotly", "matplotlib", "openTSNE"),
+    "report": ("matplotlib", "openTSNE", "pillow"),
     "demo": ("mlxtend",),
 }
 
