@@ -13,7 +13,10 @@ def main() -> None:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # the parser returns an exit code where it would end the process
+        if code == 130:
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else 0)
     except CounterpointError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:

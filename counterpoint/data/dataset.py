@@ -174,6 +174,13 @@ class Dataset:
             rows.append(np.concatenate(beside, axis=1) if len(beside) > 1 else beside[0])
         return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
 
+    def features(self, fields: Mapping[str, Tensor]) -> np.ndarray | None:
+        """(b, D) float32: the plain features of `flat` for views of items; None for kinds whose features need the raw items (text)."""
+        if any(self.fields[name].raw is not None for name in fields):
+            return None
+        beside = [np.asarray(self.fields[n].kind.flat(x.cpu(), self.fields[n].found, None), np.float32) for n, x in fields.items()]
+        return np.concatenate(beside, axis=1) if len(beside) > 1 else beside[0]
+
     def summary(self) -> str:
         """What was understood, as one sentence: "10,000 images 32×32 RGB, 10 classes from folder names, no groups"."""
         pieces = [" with ".join(field.kind.words(field.found, self.items) for field in self.fields.values())]

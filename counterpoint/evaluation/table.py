@@ -14,13 +14,14 @@ from counterpoint.core.options import Count, Positive, Whole, check
 from counterpoint.evaluation.agreement import neighbour_agreement
 from counterpoint.evaluation.clusters import clusters
 from counterpoint.evaluation.geometry import alignment, effective_rank, uniformity
-from counterpoint.evaluation.inputs import matrix
+from counterpoint.evaluation.inputs import generator_of, matrix
 from counterpoint.evaluation.neighbours import knn
 from counterpoint.evaluation.probe import GRID, fit_probe
 from counterpoint.evaluation.retrieval import retrieval
 from counterpoint.evaluation.setting import CLUSTERS_WITHOUT_LABELS, STARTS, Setting, arrange
 from counterpoint.evaluation.splits import OpenShare
 
+WIDE, HASHED = 8192, 4096  # arms with more columns (raw pictures, as a rule) are hashed, else their probe would outlast the training
 RETRIEVAL = ("recall_at_1", "recall_at_5", "recall_at_10", "map")
 
 
@@ -47,7 +48,7 @@ def table(
     items) is absent, and the protocol says why. "majority": what guessing the most frequent class of train would give.
 
     arms: name → embeddings (n, d) of the same n items: "trained", "untrained", "raw". Where there is "raw" and no "pca", PCA of the raw
-    input is added, fitted on the train rows, as wide as the trained embedding.
+    input is added, fitted on the train rows, as wide as the trained embedding. More than 8192 columns are hashed to 4096.
     labels: (n,) classes, −1 = unknown: left out of all that needs labels, and counted.
     split: (n,) 0 = train, 1 = test, −1 = in neither; None = drawn by `holdout`. Test items whose group is in train as well are left out.
     groups: (n,) group of each item, kept whole.
@@ -75,6 +76,9 @@ def table(
         if bad:
             now.note(f"{name}: {bad} of {len(z)} rows are NaN or infinite, nothing measured")
             del rows[name]
+        elif z.shape[1] > WIDE:
+            now.note(f"{name}: {z.shape[1]} columns hashed to {HASHED} with random signs")
+            rows[name] = _hashed(z, now.seed)
     if "raw" in rows and "pca" not in arms:
         project = _add_pca(rows, now)
         if project is not None and views and "raw" in views and views["raw"][0].shape[1] == rows["raw"].shape[1]:
@@ -124,6 +128,18 @@ def _add(now: Setting, into: dict[str, float], names: Sequence[str], measure: An
         return
     values = given if isinstance(given, dict) else {names[0]: given}
     into.update({name: values[name] for name in names if math.isfinite(values[name])})
+
+
+def _hashed(z: Tensor, seed: int) -> Tensor:
+    """(n, HASHED): columns dealt at random and added up with random signs, which keeps inner products in expectation (Weinberger et al.,
+    "Feature Hashing for Large Scale Multitask Learning", ICML 2009)."""
+    generator = generator_of(seed)
+    column = torch.randint(HASHED, (z.shape[1],), generator=generator)
+    sign = torch.randint(2, (z.shape[1],), generator=generator) * 2.0 - 1
+    out = z.new_zeros(len(z), HASHED)
+    for left in range(0, len(z), 1024):
+        out[left : left + 1024].index_add_(1, column, z[left : left + 1024] * sign.to(z))
+    return out
 
 
 def _add_pca(rows: dict[str, Tensor], now: Setting) -> Callable[[Tensor], Tensor] | None:

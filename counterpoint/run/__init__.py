@@ -12,9 +12,9 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor, nn
 
-from counterpoint import __version__, data
+from counterpoint import __version__, data, encoders
 from counterpoint.core import options, registry
-from counterpoint.core.errors import DataError, RunError
+from counterpoint.core.errors import DataError, OptionError, RunError
 from counterpoint.core.recipe import Recipe, Spec
 from counterpoint.run.choices import (
     READING,
@@ -23,6 +23,7 @@ from counterpoint.run.choices import (
     check_requirements,
     default_method,
     merge,
+    plain_only,
     sort_options,
     split_of,
     training_part,
@@ -93,8 +94,7 @@ class Run:
         given = self.data if source is None else self.read(source, **how)
         if labels is not None:
             given = given.with_columns({"label": labels})
-        split = given.split if source is not None else self.split(given)
-        return evaluate(self, given, split, seed)
+        return evaluate(self, given, self.split(given), seed)
 
     def split(self, given: Any) -> Tensor:
         """0 = train, 1 = held out, by item: as it was when the run was trained."""
@@ -160,7 +160,10 @@ def fit(
     """
     tell = say or (lambda text: None)
     if resume is not None:
-        return _resume(source, Path(resume), tell, on_step, evaluate, report)
+        reading = {k: chosen.pop(k) for k in READING if k in chosen}
+        if chosen or method or epochs or time or config or out or seed is not None:
+            raise OptionError(f"resume continues {resume} with its own options; only the data may be given beside it")
+        return _resume(source, reading, Path(resume), tell, on_step, evaluate, report)
     base = unfold(Path(config)) if config is not None else {}
     source = base.pop("source", None) if source is None else source
     if source is None:
@@ -171,6 +174,9 @@ def fit(
     reading = {k: chosen.pop(k) for k in READING if k in chosen}
     settings = Settings(**{k: chosen.pop(k) for k in Settings.names() if k in chosen})
     encoder, views_preset = chosen.pop("encoder", None), chosen.pop("views", None)
+    if encoder == "minilm" or (isinstance(encoder, str) and Path(encoder).expanduser().is_dir()):
+        encoder = encoders.text_folder(encoder)  # a text encoder reads the ids of its own tokeniser
+        reading.setdefault("tokenizer", encoder)
     started = now()
     given = data.read(source, **reading)
     tell(given.summary())
@@ -192,7 +198,12 @@ def fit(
         "encoder": encoder,
         "views": views_preset,
         "settings": settings.plain(),
-        "data": {"source": source_name(source), "read": reading, "understood": given.summary(), "fingerprint": fingerprint(given)},
+        "data": {
+            "source": source_name(source),
+            "read": plain_only(reading),
+            "understood": given.summary(),
+            "fingerprint": fingerprint(given),
+        },
         "recipe": options.to_plain(recipe),
         "versions": versions(),
         "started": started,
@@ -225,12 +236,14 @@ def _train(
     return run
 
 
-def _resume(source: Any, folder: Path, tell: Callable[[str], None], on_step: Any, with_evaluation: bool, with_report: bool) -> Run:
+def _resume(
+    source: Any, reading: dict[str, Any], folder: Path, tell: Callable[[str], None], on_step: Any, with_evaluation: bool, with_report: bool
+) -> Run:
     config = read_config(folder)
     where = source if source is not None else config["data"]["source"]
     if where is None:
         raise DataError(f"{folder} was started on data in memory; give them again to resume")
-    given = data.read(where, **config["data"]["read"])
+    given = data.read(where, **{**config["data"]["read"], **reading})
     if fingerprint(given) != config["data"]["fingerprint"]:
         raise RunError(f"{where} is not what {folder} was started on ({config['data']['understood']}); resume needs the same data")
     recipe = options.from_plain(config["recipe"])

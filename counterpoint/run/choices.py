@@ -126,3 +126,14 @@ def merge(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     budgets = {"epochs", "time"}
     kept = {k: v for k, v in base.items() if not (k in budgets and budgets & more.keys())}
     return {**kept, **more}
+
+
+def plain_only(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of reading that config.yaml can hold: names and numbers, not labels or columns that were given as values."""
+
+    def plain(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return all(map(plain, value.values()))
+        return value is None or isinstance(value, (str, int, float, bool)) or (isinstance(value, (tuple, list)) and len(value) <= 3)
+
+    return {k: v for k, v in reading.items() if plain(v)}

@@ -103,7 +103,8 @@ def save_embeddings(run: Any, given: Any, split: Tensor) -> None:
     labels = given.columns.get("label")
     count = len(names) if names else int(min(max(round((len(vectors) / 50) ** 0.5), 2), 12))
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    clusters = np.asarray(kmeans(torch.from_numpy(unit), min(count, len(unit)), seed=seed)[0])
+    drawn = torch.Generator().manual_seed(seed)
+    clusters = kmeans(torch.from_numpy(unit), k=min(count, len(unit)), starts=5, generator=drawn).assignment.numpy()
     flat = project(vectors, seed=seed)
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:PREVIEWS]
     shown = given.preview(given.ids[torch.from_numpy(np.sort(chosen))])
@@ -179,7 +180,7 @@ def versions() -> dict[str, str]:
     import sklearn
 
     return {
-        "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "scipy": scipy.__version__,
+        "python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__, "scipy": scipy.__version__,
         "scikit-learn": sklearn.__version__, "threads": str(torch.get_num_threads()), "machine": platform.machine(),
     }  # fmt: skip
 

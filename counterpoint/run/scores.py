@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 
 from counterpoint import evaluation
 from counterpoint.core.recipe import Batch, Progress
+
+EVALUATED = 20_000  # items the score table is made of, at most
 
 
 def embed(model: nn.Module, given: Any, batch: int = 512) -> np.ndarray:
@@ -30,38 +34,57 @@ def in_order(given: Any, batch: int) -> Any:
 
 def evaluate(run: Any, given: Any, split: Tensor, seed: int) -> dict[str, Any]:
     """The score table of a run on a data set: see evaluation.table for what is in it."""
-    label = run.config["data"]["read"].get("label") or "label"
-    labels = given.columns.get("label", given.columns.get(label))
+    label = run.config["data"]["read"].get("label")
+    labels = given.columns.get("label", given.columns.get(label) if isinstance(label, str) else None)
     groups = given.columns.get("group")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    names = given.names.get("label")
+    given, split, labels, groups = _few(given, split, labels, groups, seed)
+    with _seeded(seed):
         untrained = run.recipe.encoder(run.spec).eval()
-    test = (split == 1).nonzero().flatten() if bool((split == 1).any()) else torch.arange(given.items)
-    few = given.ids[test[:1024]]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made = run.recipe.views(given.batch(few), torch.Generator().manual_seed(seed), Progress())
     arms = {"trained": embed(run.model, given), "untrained": embed(untrained, given), "raw": given.flat(given.ids)}
-    pair = two_alike(made)
-    views = {}
-    if pair is not None:
-        for name, model in (("trained", run.model), ("untrained", untrained)):
-            device = next((p.device for p in model.parameters()), torch.device("cpu"))
-            with torch.no_grad():
-                views[name] = tuple(
-                    model.embed(Batch(v.fields, v.keys).to(device))["embedding"].z.float().cpu().numpy()
-                    for v in pair  # type: ignore[operator]
-                )
     result = evaluation.table(
         arms,
         None if labels is None else np.asarray(labels),
-        np.asarray(split),
+        np.asarray(split) if bool((split >= 0).any()) else np.ones(given.items, np.int8),
         groups=None if groups is None else np.asarray(groups),
-        views=views or None,
+        views=_views(run, untrained, given, split, seed),
         seed=seed,
     )
-    names = given.names.get("label")
-    return {**result, "method": run.config["method"], "data": run.config["data"]["understood"], **({"classes": names} if names else {})}
+    about = {"method": run.config["method"], "data": run.config["data"]["understood"]}
+    return {**result, **about, **({"labels": list(names)} if names else {})}
+
+
+def _views(run: Any, untrained: nn.Module, given: Any, split: Tensor, seed: int) -> dict[str, tuple[Any, Any]] | None:
+    """Two views of some test items under each arm, for alignment; None where the recipe makes no two alike."""
+    test = (split == 1).nonzero().flatten() if bool((split == 1).any()) else torch.arange(given.items)
+    with _seeded(seed):
+        made = run.recipe.views(given.batch(given.ids[test[:1024]]), torch.Generator().manual_seed(seed), Progress())
+    pair = two_alike(made)
+    if pair is None:
+        return None
+    found = {}
+    for name, model in (("trained", run.model), ("untrained", untrained)):
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        with torch.no_grad():
+            both = [model.embed(Batch(v.fields, v.keys).to(device))["embedding"].z.float().cpu().numpy() for v in pair]  # type: ignore[operator]
+        found[name] = (both[0], both[1])
+    plain = [given.features(v.fields) for v in pair]
+    return found if plain[0] is None else {**found, "raw": (plain[0], plain[1])}
+
+
+def _few(given: Any, split: Tensor, labels: Any, groups: Any, seed: int) -> tuple[Any, Tensor, Any, Any]:
+    """At most EVALUATED items, drawn at random; evaluation holds raw inputs of all its items in memory."""
+    if given.items <= EVALUATED:
+        return given, split, labels, groups
+    kept = torch.randperm(given.items, generator=torch.Generator().manual_seed(seed))[:EVALUATED].sort().values
+    return given.subset(given.ids[kept]), split[kept], *(None if x is None else x[kept] for x in (labels, groups))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def two_alike(views: Any) -> Any:

@@ -68,6 +68,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(dict(tensors), str(temporary), metadata)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # as any other file; safetensors makes it private
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

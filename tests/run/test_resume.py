@@ -51,7 +51,7 @@ def test_two_and_two_epochs_are_four(source, tmp_path, method):
 def start(source, out, *more):
     words = [sys.executable, "-m", "counterpoint", "fit", *more, "--quiet"]
     if source is not None:
-        words += [str(source), "--kind", "array", "--method", "moco", "--epochs", "60", "--out", str(out)]
+        words += [str(source), "--kind", "array", "--method", "moco", "--epochs", "40", "--out", str(out)]
         words += ["--set", "batch=32", "--set", "save_every=0", "--set", "accelerator=cpu"]
     return subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
