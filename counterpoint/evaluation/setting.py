@@ -84,7 +84,8 @@ class Setting:
         if number > 1:
             text.append(f"retrieval: at most 2000 of {part} search the others, cosine, map over the whole ranking")
         text.append(f"uniformity t=2 and effective rank (entropy of singular values, not centred) on {part}")
-        text.append(f"agreement: shared among {min(self.k, max(len(self.here) - 1, 1))} nearest others; PCA fitted on train")
+        text.append(f"agreement: shared among {min(self.k, max(len(self.here) - 1, 1))} nearest others")
+        text.append(f"PCA fitted on {'train' if len(self.train) else 'all items'}")
         return "; ".join(text + self.notes) + "."
 
 

@@ -178,6 +178,18 @@ def test_collapse_constants_and_broken_arms() -> None:
     assert "no alignment: 5 of 5 rows" in result["protocol"]
 
 
+def test_wide_arms_are_hashed_and_keep_their_neighbours() -> None:
+    g = torch.Generator().manual_seed(0)
+    arms, y = data()
+    wide = torch.randn(3, 9000, generator=g)[y] * 0.1 + torch.randn(240, 9000, generator=g)
+    result = table({"trained": arms["trained"], "raw": wide}, y)
+    assert "raw: 9000 columns hashed to 4096" in result["protocol"]
+    split = torch.as_tensor(evaluation.holdout(y)) == 1
+    whole = evaluation.knn(wide[~split], y[~split], wide[split], y[split])
+    assert result["scores"]["raw"]["knn"] == pytest.approx(whole, abs=0.07)
+    assert result["scores"]["raw"]["knn"] > 0.8
+
+
 def test_limit_draws_rows_and_says_so() -> None:
     arms, y = data()
     result = table(arms, y, limit=40)

@@ -1,0 +1,5 @@
+"""Search among embeddings."""
+
+from counterpoint.index.search import Index
+
+__all__ = ["Index"]
