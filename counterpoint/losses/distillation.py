@@ -56,6 +56,7 @@ def similarity_distillation(
     """Keep the structure of similarities: cross-entropy of one softmax over the candidates with another's (HPCR, paper 103), (n,).
 
     L_i = −Σ_j q_ij log p_ij,   p_i = softmax_j(s_ij / t), q_i = softmax_j(r_ij / t') over the candidates j of i, no gradient to r.
+    A candidate of weight w counts as w candidates.
     Stripes of anchors are computed one at a time, and once more in the backward: memory grows with the rows, not with their product.
     Rows without candidates do not count. Chance (equal scores): log of the number of candidates.
 
@@ -73,9 +74,10 @@ def similarity_distillation(
         out = weight == 0
         empty = out.all(1, keepdim=True)
         out = out & ~empty
-        plain = [(part(x, rows) + weight.clamp(min=1e-30).log()).masked_fill(out, -math.inf) for x in (scores, reference)]
-        target, log = plain[1].softmax(1), plain[0].log_softmax(1)
-        return -(target * log.masked_fill(out, 0.0)).sum(1)
+        log = weight.clamp(min=1e-30).log()
+        own, other = part(scores, rows), part(reference, rows)
+        target = (other + log).masked_fill(out, -math.inf).softmax(1)
+        return (own + log).masked_fill(out, -math.inf).logsumexp(1) - (target * own.masked_fill(out, 0.0)).sum(1)
 
     with no_autocast(scores.anchors):
         parts = [checkpoint(stripe, rows, use_reentrant=False) for rows in torch.arange(n, device=scores.device).split(size)]

@@ -9,22 +9,25 @@ from counterpoint.core.errors import RequirementError
 from counterpoint.core.recipe import Rows
 
 
-def align(first: Rows, second: Rows) -> tuple[Tensor, Tensor]:
+def align(first: Rows, second: Rows, keys: tuple[str, ...] = ("item",)) -> tuple[Tensor, Tensor]:
     """Positions (k,), (k,) of rows of one item: the r-th row of an item in `first` meets its r-th row in `second`.
 
     Rows whose item is unknown (−1) or absent on the other side are left out. The result is in the order of `first`.
+
+    keys: "item", or several keys that have to be equal.
     """
     for rows in (first, second):
-        if "item" not in rows.keys:
-            raise RequirementError(f"rows without the key 'item' cannot be aligned; they have {', '.join(rows.keys) or 'no keys'}")
-    a, b = first.keys["item"], second.keys["item"]
-    everything = torch.arange(len(a), device=a.device)
-    if a.shape == b.shape and bool((a == b).all()) and bool((a >= 0).all()):
+        for key in keys:
+            if key not in rows.keys:
+                raise RequirementError(f"rows without the key {key!r} cannot be aligned; they have {', '.join(rows.keys) or 'no keys'}")
+    a, b = (torch.stack([rows.keys[key] for key in keys], 1) for rows in (first, second))
+    everything, known = torch.arange(len(a), device=a.device), (a >= 0).all(1)
+    if a.shape == b.shape and bool((a == b).all()) and bool(known.all()):
         return everything, everything
-    _, codes = torch.cat([a, b]).unique(return_inverse=True)
+    _, codes = torch.cat([a, b]).unique(dim=0, return_inverse=True)
     one, (two, order) = _numbered(codes[: len(a)], len(codes)), _numbered(codes[len(a) :], len(codes)).sort()
     place = torch.searchsorted(two, one).clamp(max=max(len(two) - 1, 0))
-    found = (two[place] == one) & (a >= 0) if len(two) else torch.zeros_like(a, dtype=torch.bool)
+    found = (two[place] == one) & known if len(two) else torch.zeros_like(known)
     return everything[found], order[place[found]] if len(two) else everything[:0]
 
 
