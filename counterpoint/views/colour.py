@@ -6,6 +6,8 @@ Pictures are float32 (b, c, h, w) in [0, 1]. With three channels grey is 0.299 r
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +16,7 @@ from torch.nn import functional as F
 from counterpoint.core.errors import DataError
 from counterpoint.views import draw
 
+Space = Literal["linear", "hsv"]
 RGB = (0.299, 0.587, 0.114)
 _FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
 
@@ -25,6 +28,11 @@ def floats(x: Tensor) -> Tensor:
     if x.dtype not in _FULL:
         raise DataError(f"pictures of type {x.dtype} were given; they must be uint8, uint16, or float in [0, 1]")
     return x.float().mul_(1.0 / _FULL[x.dtype])
+
+
+def limit(x: Tensor, i: slice, out: Tensor) -> None:
+    """x clamped to [0, 1], written to `out`: what `Jitter.paint` does where no colour changes."""
+    torch.clamp(x, 0.0, 1.0, out=out)
 
 
 def grey_weights(channels: int, like: Tensor) -> Tensor:
@@ -42,82 +50,119 @@ def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = x.unbind(1)
     high = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
-    span = high - low
+    span = (high - low).add_(1e-9)
     # Place on the colour circle in sixths. With red, green, blue scaled to [0, 1] (one is 0, one 1), the distance from pure red is
     # 1 − red + green + blue on either side, and the side is the sign of green − blue: no comparisons, which are slow here.
-    scale = span.clamp(min=1e-12).reciprocal_()
-    sixths = (green + blue).sub_(red).sub_(low).mul_(scale).add_(1.0)
-    torch.copysign(sixths, torch.sub(green, blue, out=scale), out=sixths).add_(turns[:, None, None] * 6.0)
-    sixths.sub_(torch.mul(sixths, 1.0 / 6.0, out=scale).floor_(), alpha=6.0)
-    out = torch.empty_like(x)
-    part = torch.sub(sixths, 3.0, out=scale).abs_().sub_(1.0).clamp_(0.0, 1.0)  # how much of the pure colour is red …
-    torch.addcmul(low, span, part, out=out[:, 0])
-    for channel, peak in ((1, 2.0), (2, 4.0)):  # … green and blue: a trapezium around the place of the pure colour
-        part = torch.sub(sixths, peak, out=scale).abs_().neg_().add_(2.0).clamp_(0.0, 1.0)
-        torch.addcmul(low, span, part, out=out[:, channel])
+    spare = span.reciprocal()
+    place = (green + blue).sub_(red).sub_(low).mul_(spare).add_(1.0)
+    torch.copysign(place, torch.sub(green, blue, out=spare), out=place)
+    place.mul_(1.0 / 6.0).add_((turns + 2.0)[:, None, None]).frac_().mul_(6.0)
+    # A channel's value is a trapezium around the place of its pure colour: low + span · clamp(2 − |place − peak|, 0, 1) for green
+    # and blue, whose peaks are at 2 and 4, and low + span · clamp(|place − 3| − 1, 0, 1) for red; constants are taken out.
+    out, above = torch.empty_like(x), high.add_(span)
+    torch.addcmul(low.sub_(span), span, torch.sub(place, 3.0, out=spare).abs_().clamp_(1.0, 2.0), out=out[:, 0])
+    for channel, peak in ((1, 2.0), (2, 4.0)):
+        torch.addcmul(above, span, torch.sub(place, peak, out=spare).abs_().clamp_(1.0, 2.0), value=-1.0, out=out[:, channel])
     return out
 
 
-def jitter(
-    x: Tensor, generator: Generator, strengths: tuple[float, float, float, float], probability: float, grey: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Brightness, contrast, saturation (factors in 1 ± strength) and hue (turn in ± strength of the circle), in random order per
-    item, on a share `probability` of the items; then grey on a share `grey`. Values are clamped to [0, 1] once, at the end.
+def hue_matrices(turns: Tensor) -> Tensor:
+    """(b, 3, 3): the plane across the grey axis turned by `turns` (b,), a share of the circle, in YIQ; each pixel's grey value stays.
 
-    Each operation alone is torchvision's. Without clamps between them, brightness b, contrast k and saturation s commute, and a
-    turn of hue H commutes with all but the grey values that saturation and contrast look at. So the order matters only in whether
-    these grey values g are taken before or after the turn, and all is one affine map of the pixel v and its turned twin:
-
-        out = b·k·s·Hv + b·k·(1 − s)·g(v or Hv) + b·(1 − k)·mean g(v or Hv)
+    The linear relative of the turn in HSV, as in NVIDIA DALI: a grey stays the same grey, and a full circle is the identity.
     """
+    angle = (turns * (2 * math.pi))[:, None, None]
+    still, across, round_ = _TURN.to(turns.device)
+    return still + angle.cos() * across + angle.sin() * round_
+
+
+def _turn() -> Tensor:
+    """(3, 3, 3): what stays, what goes with the cosine and what with the sine of the angle, in RGB."""
+    yiq = torch.tensor([RGB, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)], dtype=torch.float64)
+    parts = torch.zeros(3, 3, 3, dtype=torch.float64)
+    parts[0, 0, 0] = parts[1, 1, 1] = parts[1, 2, 2] = parts[2, 1, 2] = 1.0
+    parts[2, 2, 1] = -1.0
+    return (torch.linalg.inv(yiq) @ parts @ yiq).float()
+
+
+_TURN = _turn()
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Brightness, contrast, saturation, hue and grey with the parameters of each item: `paint` puts them on some of the items.
+
+    Without clamps between them, brightness b, contrast k and saturation s commute, and so does a linear turn of hue H:
+
+        out = b·k·s·Hv + b·k·(1 − s)·g(v) + b·(1 − k)·mean g(v),   g = the grey value of a pixel, v = the pixel
+
+    which is one 3 × 4 matrix per item. A turn of hue in HSV commutes with all but g, and the order in which the operations come
+    matters only in whether g is taken of v or of Hv: then two matrices, for v and for Hv.
+
+    matrix: (n, c, c) factor of v, or of Hv.   own: (n, 1, c) factor of v beside it.   shade: (n,) factor of the mean grey value.
+    turns: (n,) of the circle in HSV, none where the hue is in the matrix.   early: (n,) whether the mean is taken before the turn.
+    """
+
+    matrix: Tensor
+    shade: Tensor
+    weights: Tensor
+    turns: Tensor | None = None
+    own: Tensor | None = None
+    early: Tensor | None = None
+
+    def paint(self, x: Tensor, i: slice, out: Tensor) -> None:
+        """x (m, c, h, w), the items i of the batch, painted and clamped to [0, 1], written to `out`."""
+        m, c = x.shape[:2]
+        pixels, result = x.view(m, c, -1), out.view(m, c, -1)
+        mean = pixels.mean(2)
+        if self.turns is None or self.own is None or self.early is None:
+            constant = (mean @ self.weights).mul_(self.shade[i])[:, None, None]
+            torch.baddbmm(constant, self.matrix[i], pixels, out=result)
+        else:
+            turned = turn_hue(x, self.turns[i]).view(m, c, -1)
+            mean = torch.where(self.early[i, None], mean, turned.mean(2))
+            constant = (mean @ self.weights).mul_(self.shade[i])[:, None, None]
+            torch.baddbmm(torch.baddbmm(constant, self.own[i], pixels), self.matrix[i], turned, out=result)
+        result.clamp_(0.0, 1.0)
+
+
+def jitter(
+    x: Tensor,
+    generator: Generator,
+    strengths: tuple[float, float, float, float],
+    probability: float,
+    grey: float,
+    space: Space = "linear",
+) -> tuple[Jitter, dict[str, Tensor]]:
+    """Draw for each item of x: brightness, contrast, saturation (factors in 1 ± strength) and hue (turn in ± strength of the circle,
+    in `space`), in random order, on a share `probability` of the items; grey, last of all, on a share `grey`."""
     b, c = x.shape[:2]
     used = draw.chance(x, generator, probability, b)
-    kinds = [factors(x, generator, s) for s in strengths[:3]]
+    light, shade, deep = (torch.where(used, factors(x, generator, s), 1.0) for s in strengths[:3])
     turns = draw.uniform(x, generator, -strengths[3], strengths[3], b) * used
-    order = draw.uniform(x, generator, 0.0, 1.0, b, 4)  # an operation with a smaller number comes earlier
+    order = draw.uniform(x, generator, 0.0, 1.0, b, 3)  # when contrast, saturation and hue come
     gone = draw.chance(x, generator, grey, b)
-    light, shade, deep = (torch.where(used, factor, 1.0) for factor in kinds)
-    early = order[:, 1:3] < order[:, 3:]  # contrast, saturation: before the hue
-    hue = c == 3 and strengths[3] > 0 and probability > 0
-    out = torch.empty_like(x)
-    for i in pieces(x):
-        _paint(x[i], light[i], shade[i], deep[i], gone[i], turns[i] if hue else None, early[i], out[i])
-    return out, {"brightness": light, "contrast": shade, "saturation": deep, "hue": turns, "grey": gone, "early": early}
-
-
-def pieces(x: Tensor, values: int = 1 << 18) -> list[slice]:
-    """Slices of the batch that stay in a processor's cache while a chain of operations passes over them; all at once elsewhere."""
-    step = max(1, values // max(x[0].numel(), 1)) if x.device.type == "cpu" and len(x) else max(len(x), 1)
-    return [slice(start, start + step) for start in range(0, len(x), step)]
-
-
-def _paint(x: Tensor, light: Tensor, shade: Tensor, deep: Tensor, gone: Tensor, turns: Tensor | None, early: Tensor, out: Tensor) -> None:
-    """The formula of `jitter`, written into `out`."""
-    b, c = x.shape[:2]
+    keys = {"brightness": light, "contrast": shade, "saturation": deep, "hue": turns, "grey": gone}
     weights = grey_weights(c, x)
-    pixels, result = x.reshape(b, c, -1), out.view(b, c, -1)
-    turned = pixels if turns is None else turn_hue(x, turns).view(b, c, -1)
-    deep = torch.where(gone, 0.0, deep) if turns is None else deep
-    mean = turned.mean(2) @ weights
-    if turns is not None:
-        mean = torch.where(early[:, 0], pixels.mean(2) @ weights, mean)
-    own, grey, constant = light * shade * deep, light * shade * (1.0 - deep), light * (1.0 - shade) * mean
-    eye = torch.eye(c, device=x.device)
-    if turns is None:
-        torch.baddbmm(constant[:, None, None], _mix(own, grey, eye, weights), turned, out=result)
-    else:
-        first = _mix(own, grey * ~early[:, 1], eye, weights)
-        second = (grey * early[:, 1])[:, None, None] * weights.expand(c, c)
-        # grey last of all: the rows of both matrices become their own grey
-        project = torch.where(gone[:, None, None], weights.expand(c, c), eye)
-        torch.baddbmm(constant[:, None, None], project @ first, turned, out=result)
-        result.baddbmm_(project @ second, pixels)
-    result.clamp_(0.0, 1.0)
+    own, pale = (light * shade * deep)[:, None, None], (light * shade * (1.0 - deep))[:, None, None]
+    hue = c == 3 and strengths[3] > 0 and probability > 0
+    matrix = own * (hue_matrices(turns) if hue and space == "linear" else torch.eye(c, device=x.device))
+    shade = light * (1.0 - shade)
+    if not hue or space == "linear":
+        matrix = torch.where(gone[:, None, None], weights * (own + pale), matrix + pale * weights)
+        return Jitter(matrix, shade, weights), keys
+    early = order[:, :2] < order[:, 2:]
+    before = early[:, 1, None, None]
+    matrix = torch.where(gone[:, None, None], weights * (own + pale * ~before), matrix + pale * ~before * weights)
+    return Jitter(matrix, shade, weights, turns, pale * before * weights, early[:, 0]), keys
 
 
-def _mix(own: Tensor, grey: Tensor, eye: Tensor, weights: Tensor) -> Tensor:
-    """(b, c, c): `own` times the pixel plus `grey` times its grey value."""
-    return own[:, None, None] * eye + grey[:, None, None] * weights.expand(len(eye), len(eye))
+def painted(x: Tensor, made: Jitter) -> Tensor:
+    """A whole batch (b, c, h, w) painted."""
+    x, out = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
+    for i in draw.pieces(x.device, len(x), x[0].numel()):
+        made.paint(x[i], i, out[i])
+    return out
 
 
 def blur(x: Tensor, sigma: Tensor) -> Tensor:

@@ -50,3 +50,11 @@ def beta(x: Tensor, generator: Generator, alpha: float, rows: int) -> Tensor:
     shape = torch.full((2, rows), float(alpha), device=generator.device, dtype=torch.float64)
     first, second = torch._standard_gamma(shape, generator=generator).clamp_(min=1e-30).unbind(0)
     return (first / (first + second)).float().to(x.device, non_blocking=True)
+
+
+def pieces(device: torch.device, items: int, values: int, most: int = 1 << 17) -> list[slice]:
+    """Slices of a batch of `items` with `values` numbers each that stay in a processor's cache while a chain of operations passes
+    over them; elsewhere the whole batch at once."""
+    count = -(-items * values // most) if device.type == "cpu" else 1
+    step = max(1, -(-items // max(count, 1)))
+    return [slice(start, min(start + step, items)) for start in range(0, items, step)]

@@ -6,11 +6,13 @@ Coordinates: an image of h × w pixels covers [−1, 1] in both axes, pixel i ha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from counterpoint.views import draw
+from counterpoint.views import colour, draw
 
 ATTEMPTS = 10  # as many proposals as torchvision makes before it falls back to the central crop
 
@@ -46,47 +48,80 @@ def whole_boxes(x: Tensor, height: int, width: int) -> Tensor:
     return torch.tensor([0.0, 0.0, height, width], device=x.device).expand(len(x), 4)
 
 
-def cut_out(x: Tensor, boxes: Tensor, flip: Tensor, size: tuple[int, int]) -> Tensor:
-    """The boxes of x (b, c, h, w), resized to `size` (h', w') by bilinear interpolation, mirrored left to right where `flip`.
+LARGE = 64 * 64  # views with this many pixels cost more than a call for each of them
 
-    Where no box can be larger than the view this is one sampling grid. Where one can, the mean over the covered pixels is
-    needed or fine detail turns into noise ("antialias"): then rows and columns are two batched matrix products with one
-    triangle filter per item, as wide as the reduction; equal to PIL's and torchvision's antialiased bilinear resize.
+
+def cut_out(
+    x: Tensor,
+    boxes: Tensor,
+    flip: Tensor,
+    size: tuple[int, int],
+    finish: Callable[[Tensor, slice, Tensor], None] = colour.limit,
+) -> Tensor:
+    """The boxes of x (b, c, h, w), resized to `size` (h', w') by bilinear interpolation, mirrored left to right where `flip`; float32.
+
+    finish: called with each piece of the batch while it is in the cache: (views, which items, where the result belongs).
+
+    Where a box is larger than the view, the mean over the covered pixels is needed, or fine detail turns into noise ("antialias");
+    the result equals PIL's and torchvision's antialiased resize. Three roads to the same numbers: where no box can be larger, one
+    sampling grid; otherwise two batched matrix products with one triangle filter per item; and for large pictures on a processor
+    torch's own resize, a call for each item, which touches only the pixels of its box (and bytes as bytes, rounded to 1/255).
     """
-    b, _, height, width = x.shape
-    if height > size[0] or width > size[1]:
-        rows = _triangles(boxes[:, 0], boxes[:, 2], height, size[0])
-        columns = _triangles(boxes[:, 1], boxes[:, 3], width, size[1])
-        columns = torch.where(flip[:, None, None], columns.flip(1), columns)
-        across = torch.matmul(x, columns.transpose(1, 2)[:, None])
-        return torch.matmul(rows[:, None], across)
-    grid = torch.empty(b, *size, 2, device=x.device)
-    down = _places(boxes[:, 0], boxes[:, 2], height, size[0])
-    along = _places(boxes[:, 1], boxes[:, 3], width, size[1])
-    along = torch.where(flip[:, None], along.flip(1), along)
-    grid[..., 0] = along[:, None, :]
-    grid[..., 1] = down[:, :, None]
-    return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+    b, c, height, width = x.shape
+    shrinks = height > size[0] or width > size[1]
+    each = x.device.type == "cpu" and size[0] * size[1] >= LARGE and (x.dtype == torch.uint8 or shrinks)
+    out = torch.empty(b, c, *size, device=x.device)
+    rows, columns = boxes[:, 0::2], boxes[:, 1::2]
+    if each:
+        whole, turned = boxes.long().tolist(), flip.tolist()
+    elif shrinks:
+        down, along = _triangles(rows, height, size[0]), _triangles(columns, width, size[1])
+    else:
+        down, along = _places(rows, height, size[0]), _places(columns, width, size[1])
+    if not each:
+        along = torch.where(flip.view(-1, *[1] * (along.dim() - 1)), along.flip(1), along)
+    for i in draw.pieces(x.device, b, out[0].numel()):
+        if each:
+            piece = _each(x[i], whole[i], turned[i], size)
+        elif shrinks:
+            piece = torch.matmul(down[i, None], torch.matmul(colour.floats(x[i]), along[i, None].transpose(2, 3)))
+        else:
+            shape = (len(x[i]), *size)
+            grid = torch.complex(along[i, None, :].expand(shape), down[i, :, None].expand(shape))  # interleaves fastest
+            piece = F.grid_sample(colour.floats(x[i]), torch.view_as_real(grid), align_corners=False, padding_mode="border")
+        finish(piece, i, out[i])
+    return out
 
 
-def _centres(start: Tensor, length: Tensor, count: int) -> Tensor:
-    """(b, count) in pixels: the centres of `count` equal pieces of [start, start + length]."""
-    middle = (torch.arange(count, device=start.device) + 0.5) / count
-    return start[:, None] + length[:, None] * middle
+def _each(x: Tensor, boxes: list[list[int]], flip: list[bool], size: tuple[int, int]) -> Tensor:
+    """One resize per item."""
+    x = x if x.dtype == torch.uint8 else colour.floats(x)
+    out = torch.empty(len(x), x.shape[1], *size, dtype=x.dtype)
+    for i, ((top, left, height, width), turned) in enumerate(zip(boxes, flip)):
+        piece = x[i : i + 1, :, top : top + height, left : left + width]
+        piece = F.interpolate(piece, size=size, mode="bilinear", antialias=True)
+        out[i] = piece[0].flip(-1) if turned else piece[0]
+    return colour.floats(out)
 
 
-def _places(start: Tensor, length: Tensor, pixels: int, count: int) -> Tensor:
-    """The same in [−1, 1]; nothing outside the box is looked at, so that a crop is a crop."""
-    first, last = start[:, None] + 0.5, (start + length)[:, None] - 0.5
-    return _centres(start, length, count).clamp(first, last).mul_(2.0 / pixels).sub_(1.0)
+def _centres(sides: Tensor, count: int) -> Tensor:
+    """(b, count) in pixels: the centres of `count` equal pieces of each side (start, length)."""
+    middle = (torch.arange(count, device=sides.device) + 0.5) / count
+    return torch.addcmul(sides[:, :1], sides[:, 1:], middle)
 
 
-def _triangles(start: Tensor, length: Tensor, pixels: int, count: int) -> Tensor:
-    """(b, count, pixels): for each place of the view its weights over the pixels inside the box; rows sum to one."""
-    centre = torch.arange(pixels, device=start.device) + 0.5
-    width = (length / count).clamp(min=1.0)[:, None, None]
-    weights = (1.0 - (_centres(start, length, count)[:, :, None] - centre).abs() / width).clamp_(min=0.0)
-    inside = (centre > start[:, None]) & (centre < (start + length)[:, None])
+def _places(sides: Tensor, pixels: int, count: int) -> Tensor:
+    """The same in [−1, 1]; nothing outside the side is looked at, so that a crop is a crop."""
+    last = sides[:, :1] + (sides[:, 1:] - 0.5)
+    return _centres(sides, count).clamp(sides[:, :1] + 0.5, last).mul_(2.0 / pixels).sub_(1.0)
+
+
+def _triangles(sides: Tensor, pixels: int, count: int) -> Tensor:
+    """(b, count, pixels): for each place of the view its weights over the pixels of the side; rows sum to one."""
+    centre = torch.arange(pixels, device=sides.device) + 0.5
+    width = (sides[:, 1] / count).clamp(min=1.0)[:, None, None]
+    weights = (1.0 - (_centres(sides, count)[:, :, None] - centre).abs() / width).clamp_(min=0.0)
+    inside = (centre > sides[:, :1]) & (centre < sides.sum(1, keepdim=True))
     weights = weights * inside[:, None, :]
     return weights / weights.sum(2, keepdim=True)
 

@@ -85,6 +85,7 @@ def simclr(
     height, width = view.shape[2:]
     if jitter > 0 or grey > 0:
         tall = view.view(b, c, t * height, width)  # frames below each other: one picture per clip
-        view, done = colour.jitter(tall, generator, (brightness, contrast, saturation, hue), jitter, grey)
+        brush, done = colour.jitter(tall, generator, (brightness, contrast, saturation, hue), jitter, grey)
+        view = colour.painted(tall, brush)
         keys |= done
     return view.view(b, c, t, height, width), keys

@@ -8,6 +8,11 @@ from counterpoint.views import colour
 functional = pytest.importorskip("torchvision.transforms.v2.functional")
 
 
+def jitter(x, generator, *chosen):
+    made, keys = colour.jitter(x, generator, *chosen, "hsv")
+    return colour.painted(x, made), keys
+
+
 def pictures(n=6, c=3, seed=0):
     return torch.rand(n, c, 11, 13, generator=torch.Generator().manual_seed(seed))
 
@@ -15,7 +20,7 @@ def pictures(n=6, c=3, seed=0):
 def test_grey_is_torchvisions():
     x = pictures()
     for strengths in ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.001)):
-        ours, _ = colour.jitter(x, torch.Generator().manual_seed(0), strengths, 1.0, 1.0)
+        ours, _ = jitter(x, torch.Generator().manual_seed(0), strengths, 1.0, 1.0)
         assert torch.allclose(ours, functional.rgb_to_grayscale(x, 3), atol=6e-3)
 
 
@@ -45,7 +50,7 @@ def test_solarise_is_torchvisions_where_used():
 @pytest.mark.parametrize("strengths", [(1.0, 0.0, 0.0, 0.0), (0.0, 1.5, 0.0, 0.0), (0.0, 0.0, 1.5, 0.0), (0.0, 0.0, 0.0, 0.5)])
 def test_jitter_with_one_operation_is_that_operation(strengths):
     x = pictures(40)
-    view, keys = colour.jitter(x, torch.Generator().manual_seed(3), strengths, 0.8, 0.0)
+    view, keys = jitter(x, torch.Generator().manual_seed(3), strengths, 0.8, 0.0)
     name = ("brightness", "contrast", "saturation", "hue")[next(i for i, s in enumerate(strengths) if s)]
     adjust = getattr(functional, f"adjust_{name}")
     theirs = torch.stack([adjust(i, float(f)) for i, f in zip(x, keys[name])])
@@ -59,7 +64,7 @@ def test_jitter_composes_in_the_order_drawn():
     """All four at once, mild enough that nothing is clamped: torchvision's operations in this item's order."""
     x = pictures(30) * 0.3 + 0.35
     generator = torch.Generator().manual_seed(5)
-    view, keys = colour.jitter(x, generator, (0.2, 0.2, 0.2, 0.1), 1.0, 0.0)
+    view, keys = jitter(x, generator, (0.2, 0.2, 0.2, 0.1), 1.0, 0.0)
     best = []
     for i in range(30):
         from itertools import permutations
@@ -76,7 +81,7 @@ def test_jitter_composes_in_the_order_drawn():
 
 def test_jitter_factors_cover_their_ranges_evenly():
     x = torch.zeros(4000, 3, 1, 1)
-    _, keys = colour.jitter(x, torch.Generator().manual_seed(0), (0.4, 0.3, 0.2, 0.1), 1.0, 0.2)
+    _, keys = jitter(x, torch.Generator().manual_seed(0), (0.4, 0.3, 0.2, 0.1), 1.0, 0.2)
     for name, low, high in (("brightness", 0.6, 1.4), ("contrast", 0.7, 1.3), ("saturation", 0.8, 1.2), ("hue", -0.1, 0.1)):
         values = keys[name]
         assert low <= values.min() and values.max() <= high
@@ -88,7 +93,7 @@ def test_jitter_factors_cover_their_ranges_evenly():
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_any_number_of_channels(channels):
     x = pictures(8, channels)
-    view, _ = colour.jitter(x, torch.Generator().manual_seed(0), (0.4, 0.4, 0.4, 0.1), 1.0, 1.0)
+    view, _ = jitter(x, torch.Generator().manual_seed(0), (0.4, 0.4, 0.4, 0.1), 1.0, 1.0)
     assert view.shape == x.shape and view.min() >= 0 and view.max() <= 1
     if channels > 1:  # grey: all channels equal
         assert torch.allclose(view, view[:, :1].expand_as(view), atol=1e-5)
