@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint.core import similarity
-from counterpoint.core.similarity import Pairs, Relation, Scores, plan, roads
+from counterpoint.core.similarity import Pairs, Relation, Scores, plan
 
 Weights = Tensor
 Case = Callable[[int, int], tuple[Relation, Weights]]
@@ -23,7 +23,7 @@ def tiling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "many tiles":
         monkeypatch.setitem(plan.TILE, "cpu", 8)
         monkeypatch.setattr(plan, "_SMALL", 3)
-        monkeypatch.setattr(roads, "_KEEP", 0)
+        monkeypatch.setattr(plan, "KEEP", 0)
     return str(request.param)
 
 

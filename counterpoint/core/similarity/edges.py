@@ -77,7 +77,7 @@ def edges_of(relation: Relation, shape: tuple[int, int], device: torch.device) -
     key = ("edges", shape, device)
     if key not in relation.cache:
         found = _edges_of(relation, shape, device)
-        if found is not None and len(found.rows) == shape[0]:
+        if found is not None and len(found.rows) == shape[0] and not found.single:
             found = found._replace(single=torch.equal(found.rows, torch.arange(shape[0], device=device)))
         relation.cache[key] = found
     result: Edges | None = relation.cache[key]
@@ -88,7 +88,7 @@ def _edges_of(relation: Relation, shape: tuple[int, int], device: torch.device) 
     found = _own_edges(relation, shape, device)
     if found is None:
         return None
-    rows, columns, weights, _ = found
+    rows, columns, weights, single = found
     keep = None
     for anchors, candidates in relation.inside if relation.form != "equal" else ():
         first = anchors[rows]
@@ -102,7 +102,7 @@ def _edges_of(relation: Relation, shape: tuple[int, int], device: torch.device) 
     if weights is not None:
         keep = _both(keep, weights > 0)
     if keep is None:
-        return Edges(rows, columns, weights)
+        return Edges(rows, columns, weights, single)
     return Edges(rows[keep], columns[keep], None if weights is None else weights[keep])
 
 
@@ -115,7 +115,8 @@ def _own_edges(relation: Relation, shape: tuple[int, int], device: torch.device)
         rows = torch.arange(min(n, m), device=device)
         return Edges(rows, rows, None)
     if relation.form == "index" and relation.data[0].dim() == 1:
-        return Edges(*index_edges(*relation.data))
+        rows, columns, weights = index_edges(*relation.data)
+        return Edges(rows, columns, weights, len(rows) == n)
     if relation.form in ("index", "sparse"):
         numbers, weights = relation.table
         return Edges(*numbered_edges(numbers), None if relation.data[-1] is None else weights)
@@ -221,8 +222,10 @@ def spread(w: Tensor, x: Tensor, rows: Tensor, columns: Tensor, n: int) -> Tenso
     return F.embedding_bag(columns, x, offsets, mode="sum", per_sample_weights=w.to(x.dtype), include_last_offset=True)
 
 
-def edge_products(A: Tensor, C: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """a_{row_e} · c_{column_e} of edges, (e,)."""
+def edge_products(A: Tensor, C: Tensor, rows: Tensor, columns: Tensor, single: bool = False) -> Tensor:
+    """a_{row_e} · c_{column_e} of edges, (e,). `single`: the rows are 0 … n−1."""
+    if len(rows) <= _CHUNK:  # few: what autograd keeps of them is little
+        return torch.linalg.vecdot(A if single else A.index_select(0, rows), C.index_select(0, columns))
     return _EdgeScores.apply(A, C, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
 
 

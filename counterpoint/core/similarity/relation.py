@@ -231,6 +231,8 @@ def numbered_edges(numbers: Tensor) -> tuple[Tensor, Tensor]:
 
 def index_edges(target: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """(rows, columns, weights) of an index relation."""
+    if target.dim() == 1 and not bool((target < 0).any()):
+        return torch.arange(len(target), device=target.device), target, weights
     target = target if target.dim() == 2 else target[:, None]
     rows = torch.arange(len(target), device=target.device)[:, None].expand_as(target)
     there = target >= 0

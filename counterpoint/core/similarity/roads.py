@@ -11,12 +11,12 @@ from torch import Tensor
 
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
+from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.plan import Plan, plan_of
 from counterpoint.core.similarity.relation import Relation
 from counterpoint.core.similarity.scores import DENSE_LIMIT, Scores
 from counterpoint.core.similarity.tiles import HIGH, Sums, Tiles, Turn, exp_sums, exp_turn, finish, function_sums, function_turn, pull
 
-_KEEP = 1 << 20  # a single tile of up to this many exponentials is kept for the backward
 _LEAST, _MOST = 1.9e-22, 3.7e32  # e⁻⁵⁰, e⁷⁵: a sum between these has lost nothing to the clamp at e^±80
 _SAMPLE = 256
 
@@ -107,7 +107,7 @@ class _Tiled(torch.autograd.Function):
         sums = None
         if not (plan.symmetric and shift is None):
             frozen = job.kind == "lse" and C is not None and wants[0] and not wants[1] and not wants[4]
-            keep = any(wants) and plan.size <= _KEEP
+            keep = any(wants) and plan.size <= plans.KEEP
             sums = _sums(tiles, job, shift, ctx.wide, frozen, keep)
             if plan.symmetric and ctx.wide and not _good(sums):
                 sums = None
@@ -131,7 +131,7 @@ class _Tiled(torch.autograd.Function):
         inputs = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():
-            return None, None, *_densely(job, plan, inputs, needs, gradients)
+            return None, None, *densely(job, plan, inputs, needs, gradients)
         A, C, scale, row, column = inputs
         tiles = _tiles(job, plan, A, C, scale, row, column)
         g = _ordered(gradients[0], plan.row_order)
@@ -250,8 +250,8 @@ def _function_turn(tiles: Tiles, job: Job, g: Tensor) -> Turn:
     return function_turn(tiles, derivative or by_autograd, g)
 
 
-def _densely(job: Job, plan: Plan, inputs: tuple[Any, ...], needs: tuple[bool, ...], gradients: tuple[Tensor, ...]) -> list[Tensor | None]:
-    """The gradient as a graph of its own, for second derivatives."""
+def densely(job: Job, plan: Plan, inputs: tuple[Any, ...], needs: tuple[bool, ...], gradients: tuple[Tensor, ...]) -> list[Tensor | None]:
+    """The gradient as a graph of its own, for second derivatives: to (anchors, candidates, scale, row, column)."""
     n, m = plan.shape
     if n * m > DENSE_LIMIT:
         raise OptionError(

@@ -16,6 +16,7 @@ from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, w
 from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
+from counterpoint.core.similarity.small import small_lse
 from counterpoint.core.similarity.stream import stream_mass, top_columns
 
 P = ParamSpec("P")
@@ -148,9 +149,10 @@ def lse(scores: Scores, relation: Relation) -> Tensor:
         return dense.lse(scores.matrix(), _weights(scores, relation))
     few = _few(scores, relation)
     if few is not None:
-        return _edge_lse(edge_scores(scores, few.rows, few.columns), few, scores.shape[0])
+        return _edge_lse(_scores_of(scores, few), few, scores.shape[0])
     bare, row = _bare(relation)
-    value = run(scores, bare, "lse")[0]
+    value = small_lse(scores, bare)
+    value = run(scores, bare, "lse")[0] if value is None else value
     return value if row is None else value + row.to(value.dtype).log()
 
 
@@ -175,11 +177,11 @@ def mean(scores: Scores, relation: Relation) -> Tensor:
         return dense.mean(scores.matrix(), _weights(scores, relation))
     few = edges_of(relation, scores.shape, scores.device)
     if few is not None and few.single:
-        return edge_scores(scores, few.rows, few.columns)
+        return _scores_of(scores, few)
     mass = weight(relation, scores.shape, scores.device).to(scores.dtype)
     share = 1.0 / mass.masked_fill(mass == 0, torch.inf)
     if few is not None and len(few.rows) <= 2 * n:
-        return _edge_sum(edge_scores(scores, few.rows, few.columns), few, n) * share
+        return _edge_sum(_scores_of(scores, few), few, n) * share
     C = scores.candidates.to(scores.dtype)
     around = weigh(relation, C, n)
     if around is None:  # no closed form: one more pass over the tiles
@@ -202,13 +204,18 @@ def weight(relation: Relation, shape: tuple[int, int], device: torch.device | No
     return _mass(relation, shape, device, False)
 
 
-@_full_precision
 def edge_scores(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
     """The scores s_ij of single pairs: rows (e,), columns (e,) int → (e,), with gradient."""
+    return _scores_of(scores, Edges(rows, columns, None))
+
+
+@_full_precision
+def _scores_of(scores: Scores, edges: Edges) -> Tensor:
+    rows, columns = edges.rows, edges.columns
     if scores.dense is not None:
         raw = scores.dense.to(scores.dtype)[rows, columns]
     else:
-        raw = edge_products(scores.anchors.to(scores.dtype), scores.candidates.to(scores.dtype), rows, columns)
+        raw = edge_products(scores.anchors.to(scores.dtype), scores.candidates.to(scores.dtype), rows, columns, edges.single)
     if isinstance(scores.scale, Tensor):
         raw = raw * (scores.scale[rows] if scores.scale.dim() else scores.scale)
     elif scores.scale != 1.0:
@@ -227,7 +234,7 @@ def _softmax_mean(scores: Scores, relation: Relation, sharpness: float, through_
         return mean(scores, relation)
     few = _few(scores, relation)
     if few is not None:
-        values = edge_scores(scores, few.rows, few.columns)
+        values = _scores_of(scores, few)
         sharp = (values if through_weights else values.detach()) * sharpness
         share = (sharp - _edge_lse(sharp, few, scores.shape[0])[few.rows]).exp()
         return _edge_sum(values * share, few, scores.shape[0])
@@ -245,7 +252,7 @@ def _sum_of(
         return dense.sum_of(scores.matrix(), _weights(scores, relation), function)
     few = _few(scores, relation)
     if few is not None:
-        return _edge_sum(function(edge_scores(scores, few.rows, few.columns)), few, scores.shape[0])
+        return _edge_sum(function(_scores_of(scores, few)), few, scores.shape[0])
     bare, row = _bare(relation)
     value = run(scores, bare, "sum", function=function, derivative=derivative)[0]
     return value if row is None else value * row.to(value.dtype)
