@@ -49,7 +49,7 @@ def kmeans(
     starts: independent seedings (1 where `centres` are given).
     rounds: most Lloyd iterations.
     tolerance: stop where the centres move, on average, less than this share of the data's standard deviation.
-    generator: source of randomness; None = one with seed 0.
+    generator: source of randomness, on any device; None = one on the CPU with seed 0, so that every device draws the same.
     centres: (k, d) centres to begin with instead of k-means++, which keeps the numbers of clusters from one refresh to the next.
 
     Raises DataError where x is not a finite matrix, k is larger than n, or the given centres do not fit.
@@ -64,7 +64,7 @@ def kmeans(
     middle = x.mean(0) if kind != "spherical" else x.new_zeros(x.shape[1])
     x = x - middle
     if centres is None:
-        generator = generator if generator is not None else Generator(x.device).manual_seed(0)
+        generator = generator if generator is not None else Generator().manual_seed(0)
         start = _plus_plus(x, k, starts, generator)
     elif centres.shape != (k, x.shape[1]) or not bool(torch.isfinite(centres).all()):
         raise DataError(f"kmeans: centres of shape {tuple(centres.shape)}; they must be finite and of shape {(k, x.shape[1])}")
@@ -135,7 +135,7 @@ def _plus_plus(x: Tensor, k: int, starts: int, generator: Generator) -> Tensor:
     n, d = x.shape
     tries = 2 + int(math.log(k))
     square = (x * x).sum(1)
-    first = torch.randint(n, (starts,), generator=generator, device=x.device)
+    first = torch.randint(n, (starts,), generator=generator, device=generator.device).to(x.device)
     centres = x.new_empty(starts, k, d)
     centres[:, 0] = x[first]
     near = _squared(x, square, first)  # (starts, n): squared distance to the nearest centre so far
@@ -143,8 +143,8 @@ def _plus_plus(x: Tensor, k: int, starts: int, generator: Generator) -> Tensor:
         mass = near.double().cumsum(1)
         total = mass[:, -1:]
         # Where every row is a centre already (fewer distinct rows than k) any row will do.
-        u = torch.rand(starts, tries, generator=generator, device=x.device, dtype=torch.float64) * total
-        drawn = torch.searchsorted(mass, u, right=True).clamp(max=n - 1)
+        u = torch.rand(starts, tries, generator=generator, device=generator.device, dtype=torch.float64).to(x.device)
+        drawn = torch.searchsorted(mass, u * total, right=True).clamp(max=n - 1)
         fresh = torch.minimum(_squared(x, square, drawn.flatten()).view(starts, tries, n), near[:, None])
         best = fresh.sum(2).argmin(1)
         chosen = drawn.gather(1, best[:, None])[:, 0]

@@ -66,15 +66,20 @@ def nearest(
                 index = torch.cat([best[1], index], 1).gather(1, order)
             best = value, index
         assert best is not None
-        scores[start : start + rows], indices[start : start + rows] = best
-    if metric == "euclidean":
-        scores = -((a * a).sum(1, keepdim=True) - scores).clamp(min=0).sqrt()
+        scores[start : start + rows], indices[start : start + rows] = best if square is None else _measured(block, b, best[1])
     return scores, indices
 
 
 def _prepared(x: Tensor, metric: str) -> Tensor:
     x = x if x.dtype == torch.float64 else x.float()
     return F.normalize(x, dim=1) if metric == "cosine" else x
+
+
+def _measured(block: Tensor, reference: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the distances to the rows found, from their differences (|a|² + |b|² − 2 a·b is wrong for close rows), in order again."""
+    distance = torch.stack([(block - reference[column]).norm(dim=1) for column in index.T], 1)
+    value, order = (-distance).sort(1, descending=True)
+    return value, index.gather(1, order)
 
 
 def _hide_diagonal(part: Tensor, offset: int) -> None:

@@ -36,9 +36,9 @@ def number_of_clusters(
     check(most, Count, "number_of_clusters: most")
     if least < 2 or most < least:
         raise DataError(f"number_of_clusters: k from {least} to {most}; the least is 2 and not more than the most")
-    generator = generator if generator is not None else Generator(x.device).manual_seed(0)
+    generator = generator if generator is not None else Generator().manual_seed(0)
     if len(x) > sample:
-        x = x[torch.randperm(len(x), generator=generator, device=x.device)[:sample]]
+        x = x[torch.randperm(len(x), generator=generator, device=generator.device)[:sample].to(x.device)]
     scores: dict[int, float] = {}
     points = torch.nn.functional.normalize(x.float(), dim=1) if kind == "spherical" else x.float()
     for k in range(least, min(most, len(x) - 1) + 1):

@@ -6,6 +6,7 @@ from counterpoint.evaluation.discovery import discovery
 from counterpoint.evaluation.geometry import alignment, effective_rank, spectrum, uniformity
 from counterpoint.evaluation.neighbours import knn, knn_predict
 from counterpoint.evaluation.probe import Probe, fit_probe, linear_probe
+from counterpoint.evaluation.probes import robustness
 from counterpoint.evaluation.retrieval import paired_retrieval, retrieval
 from counterpoint.evaluation.splits import crossing, holdout
 from counterpoint.evaluation.table import table
@@ -26,6 +27,7 @@ __all__ = [
     "neighbour_agreement",
     "paired_retrieval",
     "retrieval",
+    "robustness",
     "spectrum",
     "table",
     "uniformity",

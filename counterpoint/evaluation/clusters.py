@@ -51,7 +51,7 @@ def clusters(
     values: dict[str, list[float]] = {}
     for seed in seeds:
         check(seed, Whole, "clusters: seed")
-        found = kmeans(z, k=k, starts=starts, generator=_generator(z, seed)).assignment.cpu()
+        found = kmeans(z, k=k, starts=starts, generator=generator_of(seed)).assignment.cpu()
         figures = _agreement(found[known], truth[known]) if bool(known.any()) else {}
         figures |= _silhouette(z, found, silhouette, seed)
         for name, value in figures.items():
@@ -89,7 +89,3 @@ def _silhouette(z: torch.Tensor, found: torch.Tensor, most: int, seed: int) -> d
     if not 1 < there < len(rows):
         return {}
     return {"silhouette": float(silhouette_score(z[rows.to(z.device)].cpu().numpy(), found[rows].numpy()))}
-
-
-def _generator(z: torch.Tensor, seed: int) -> torch.Generator:
-    return generator_of(seed) if z.device.type == "cpu" else torch.Generator(z.device).manual_seed(seed)
