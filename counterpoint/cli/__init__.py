@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Entry point: run the command, turn an error into one line and an exit code."""

@@ -135,6 +135,8 @@ def paired_ids(dataset: Dataset, generator: Generator, *, batch: Count, table: s
 def coverage(batches: Iterable[Tensor], dataset: Dataset, *, column: str | None = None) -> dict[str, float]:
     """What a pass draws: "seen" share of the items, "repeated" share of the draws, "batches", "size" of a batch on average, and with
     `column` "same": the share of pairs inside a batch whose known values are equal (false negatives, where it is the label).
+
+    column: the column that "same" looks at; nothing where none is given.
     """
     drawn = torch.zeros(len(dataset.parts), dtype=torch.int64)
     values = None

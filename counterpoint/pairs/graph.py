@@ -95,9 +95,10 @@ def powers(edges: Tensor, *, items: Count, power: Count = 2, weights: Tensor | N
 
     Computed once, with sparse products. Warns where more than 5 % of all pairs are joined.
 
-    edges: (2, e) int ids 0 … items − 1.   weights: (e,), 1 where not given.
+    edges: (2, e) int ids 0 … items − 1.
     items: number of nodes.
     power: R, the longest walk.
+    weights: (e,) of the edges, 1 where not given.
     """
     for name, value in (("items", items), ("power", power)):
         check(value, Count, f"powers: {name}")

@@ -46,6 +46,8 @@ from counterpoint.training import state
 from counterpoint.training.loop import Training
 from counterpoint.training.settings import Settings
 
+__all__ = ["Run", "fit", "load"]
+
 
 class Run:
     """A run folder, opened: embed, evaluate, search, report.

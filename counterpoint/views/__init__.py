@@ -110,7 +110,11 @@ def plain(x: Tensor, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> Part:
-    """`multi_crop` with transforms that fit the data: global and local views of the only modality."""
+    """`multi_crop` with transforms that fit the data: global and local views of the only modality.
+
+    strength: the preset of the views, see `default`.
+    locals: how many local views.
+    """
     large, small = default_crop_transforms(spec.only, strength)
     return Part(multi_crop, {"global_transform": large, "local_transform": small, "locals": locals})
 
