@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -90,6 +92,8 @@ def _fitted(name: str, found: Found, source: Source, split: np.ndarray, request:
     train = np.flatnonzero(split != 1)
     rows = source.rows(_sample(train if len(train) else np.arange(len(source)), kind.sample_size(source), source.blocks))
     request.told(0, len(source), f"looking at {found.kind} data")
+    if isinstance(request.size, Mapping):
+        request = replace(request, size=request.size.get(name))
     fitted = kind.fit(rows, found.hints, request, found.where)
     assert isinstance(fitted, dict)
     return fitted
@@ -160,7 +164,7 @@ def _refuse_bad(reasons: Mapping[int, str], items: int, found: Found, picked: np
 def _names(found: Found, positions: np.ndarray) -> list[str]:
     rows = found.source.rows(positions) if not found.source.blocks else None
     if isinstance(rows, list) and rows and all(isinstance(r, str) for r in rows) and found.kind in ("image", "audio"):
-        return rows
+        return [os.path.relpath(r, found.where) if os.path.isdir(found.where) else r for r in rows]
     return [f"item {int(p)}" for p in positions]
 
 

@@ -140,7 +140,7 @@ class Dataset:
         every, names, origins = dict(self.every), dict(self.names), dict(self.origins)
         for name, values in given.items():
             raw = values if isinstance(values, columns_of.Raw) else columns_of.Raw(values, origin="given", codes=True)
-            codes, words = columns_of.encode(name, raw, self.items, self.names.get(name))
+            codes, words = columns_of.encode(name, raw, self.items)
             whole = torch.full((len(self.parts),), math.nan if codes.is_floating_point() else -1, dtype=codes.dtype)
             whole[self.ids] = codes
             every[name], origins[name] = whole, raw.origin

@@ -98,11 +98,9 @@ def _part_files(root: Path) -> dict[str, Path]:
 
 
 def _joined(parts: Mapping[str, Path], request: Request, where: str) -> Found:
-    from counterpoint.data import arrays
+    from counterpoint.data import npz
 
-    found = [
-        arrays.from_file(p, request) if p.suffix.lower() in (".npy", ".npz") else tabular.from_file(p, request) for p in parts.values()
-    ]
+    found = [npz.from_file(p, request) if p.suffix.lower() in (".npy", ".npz") else tabular.from_file(p, request) for p in parts.values()]
     return stacked(found, [SPLITS[part] for part in parts], where)
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from counterpoint.core.errors import DataError, OptionError, nearest
-from counterpoint.data import arrays, folders, rows, tabular
+from counterpoint.data import arrays, folders, npz, rows, tabular
 from counterpoint.data.budget import budget
 from counterpoint.data.build import build
 from counterpoint.data.columns import Raw
@@ -164,7 +164,7 @@ def _path(path: Path, request: Request) -> Found:
             return folders.from_folder(path, request)
         form = rows.suffix(path)
         if form in (".npy", ".npz"):
-            return arrays.from_file(path, request)
+            return npz.from_file(path, request)
         if form in tabular.FORMATS:
             return tabular.from_file(path, request)
         if form in folders.IMAGES | folders.SOUNDS:
@@ -183,9 +183,10 @@ def _list(values: Sequence[Any], request: Request) -> Found:
         raise DataError("every item of the list is None")
     if isinstance(first, (str, os.PathLike)):
         ends = {os.path.splitext(str(v))[1].lower() for v in values[:50] if v is not None}
-        if request.kind == "image" or (request.kind is None and ends <= folders.IMAGES):
+        is_file = bool(ends & (folders.IMAGES | folders.SOUNDS)) or os.path.exists(str(first))
+        if (request.kind == "image" and is_file) or (request.kind is None and ends <= folders.IMAGES):
             return Found("image", Listed([None if v is None else str(v) for v in values], resident=False), "the list of files")
-        if request.kind == "audio" or (request.kind is None and ends <= folders.SOUNDS):
+        if (request.kind == "audio" and is_file) or (request.kind is None and ends <= folders.SOUNDS):
             return Found("audio", Listed([str(v) for v in values], resident=False), "the list of files")
         if request.kind not in (None, "text"):
             raise DataError(f"a list of words was given; it cannot be read as {request.kind!r}")

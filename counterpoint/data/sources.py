@@ -175,6 +175,8 @@ class Joined:
         return int(self.starts[-1])
 
     def rows(self, positions: np.ndarray) -> Any:
+        if not len(positions):
+            return self.parts[0].rows(positions)
         starts = self.starts
         which = np.searchsorted(starts, positions, side="right") - 1
         found, order = [], []

@@ -86,6 +86,8 @@ class Blocked:
         return max(1, self.cache_bytes // max(self.block_bytes, 1))
 
     def rows(self, positions: np.ndarray) -> pa.Table:
+        if not len(positions):
+            return self._block(0).slice(0, 0)
         which = np.searchsorted(self.blocks, positions, side="right") - 1
         pieces, order = [], []
         for block in np.unique(which):
@@ -110,17 +112,17 @@ class Blocked:
             return waiting.result()
         try:
             table = self.load(index)
-            mine.set_result(table)
         except BaseException as error:
-            mine.set_exception(error)
-            raise
-        finally:
             with self._lock:
                 del self._reading[index]
+            mine.set_exception(error)
+            raise
         with self._lock:
+            del self._reading[index]
             self._cache[index] = table
             while len(self._cache) > 1 and sum(t.nbytes for t in self._cache.values()) > self.cache_bytes:
                 self._cache.popitem(last=False)
+        mine.set_result(table)
         return table
 
 
@@ -129,8 +131,9 @@ def parquet(paths: Sequence[str], columns: Sequence[str] | None, memory: int) ->
     places: list[tuple[str, int]] = []
     sizes: list[int] = []
     largest = 0
+    footers = {}
     for path in paths:
-        meta = _footer(path).metadata
+        meta = footers[path] = _footer(path).metadata
         for group in range(meta.num_row_groups):
             info = meta.row_group(group)
             taken = [info.column(c) for c in range(info.num_columns)]
@@ -147,7 +150,7 @@ def parquet(paths: Sequence[str], columns: Sequence[str] | None, memory: int) ->
     def load(index: int) -> pa.Table:
         path, group = places[index]
         try:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+            with pq.ParquetFile(path, metadata=footers[path], pre_buffer=False) as file:
                 return file.read_row_group(group, columns=None if columns is None else list(columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: row group {group} cannot be read ({one_line(error)})") from None

@@ -22,7 +22,7 @@ from counterpoint.data.request import Request
 from counterpoint.data.sources import Source
 from counterpoint.data.stores import Converted, Dense
 
-MOST = 64  # categories of a column that keep a code of their own
+MOST = 128  # categories of a column that keep a code of their own
 MISSING = ("", "?", "NA", "N/A", "na", "n/a", "NaN", "nan", "null", "NULL", "None", "none", "-")
 
 

@@ -42,7 +42,7 @@ def sample_size(source: Source) -> int:
 def fit(rows: Any, hints: Mapping[str, Any], request: Request, where: str) -> dict[str, Any]:
     """The preparation of text: tokeniser, vocabulary, longest text in tokens."""
     found: dict[str, Any] = {"kind": "text", "column": hints.get("column"), "tokenizer": request.tokenizer or "words"}
-    texts = [t for t in _texts(rows, found["column"]) if t]
+    texts = [t for t in _texts(rows, found["column"]) if t and not t.isspace()]
     if not texts:
         raise DataError(f"{where}: every text looked at is empty")
     if len(texts) > 1 and len(set(texts[:1000])) == 1:
