@@ -85,8 +85,6 @@ class Stages(nn.Module):
             width = wide
         self.blocks = nn.Sequential(*blocks)
         self.width = width
-        if axes in LAST:
-            self.to(memory_format=LAST[axes])
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.blocks(self.entry(x)).flatten(2).mean(2))

@@ -56,7 +56,7 @@ class Wrapped(nn.Module):
     def __init__(self, modality: Modality, model: nn.Module) -> None:
         super().__init__()
         self.pixels = Pixels(modality)
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model
         with torch.no_grad():
             training, model.training = model.training, False
             model.eval()

@@ -43,7 +43,6 @@ class Dilated(nn.Module):
         self.blocks = nn.ModuleList(DilatedBlock(channels, 2**i, dropout) for i in range(depth))
         self.leave = nn.Conv2d(channels, (width + 1) // 2, 1)
         self.width = 2 * ((width + 1) // 2)
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.enter.weight.dtype)

@@ -47,7 +47,6 @@ class Small(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(GatedBlock(half, 2**i, dropout) for i in range(layers))
         self.width = 2 * half
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         mask = x != self.padding
