@@ -82,9 +82,13 @@ def verdict(health: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(text: Any) -> str:
-    """First letter large, a full stop at the end."""
+    """First letter large (but for a word like kNN), a full stop at the end."""
     line = words.short(text, 400) if text else ""
-    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "…")) else ".") if line else ""
+    return (
+        (line if line[1:2].isupper() else line[:1].upper() + line[1:]) + ("" if line.endswith((".", "!", "?", "…")) else ".")
+        if line
+        else ""
+    )
 
 
 def versions(folder: Folder) -> list[tuple[str, str]]:
@@ -96,13 +100,21 @@ def versions(folder: Folder) -> list[tuple[str, str]]:
 
 
 def arms(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """arm → score → value, the trained encoder first, then what it is measured against; nested scores flattened."""
-    found = evaluation.get("scores")
+    """arm → score → value, the trained encoder first, then what it is measured against; nested scores flattened.
+
+    A value is a number, or {"mean": …, "std": …} where the evaluation tells how far it varies.
+    """
+    found, spreads = evaluation.get("scores"), evaluation.get("spread")
     if not isinstance(found, dict):
         return {}
     order = {name: i for i, name in enumerate(words.ARMS)}
-    named = sorted(found, key=lambda a: order.get(a, 0.5))
-    return {str(a): dict(_flat(found[a])) for a in named if isinstance(found[a], dict) and found[a]}
+    result: dict[str, dict[str, Any]] = {}
+    for name in sorted(found, key=lambda a: order.get(a, 0.5)):
+        if isinstance(found[name], dict) and found[name]:
+            own = spreads.get(name) if isinstance(spreads, dict) else None
+            off = own if isinstance(own, dict) else {}
+            result[str(name)] = {k: {"mean": v, "std": off[k]} if words.real(off.get(k)) else v for k, v in _flat(found[name])}
+    return result
 
 
 def _flat(scores: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -120,9 +132,13 @@ def score_names(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return sorted(names, key=lambda n: known.get(words.plain(n), len(known)))
 
 
-def protocol(evaluation: dict[str, Any]) -> str:
-    found = evaluation.get("protocol")
-    return words.short(found, 600) if isinstance(found, str) else ""
+def protocol(evaluation: dict[str, Any]) -> list[str]:
+    """How the scores were measured, a sentence each."""
+    found, majority = evaluation.get("protocol"), words.real(evaluation.get("majority"))
+    told = [_sentence(part.strip()) for part in found[:4000].split("; ")] if isinstance(found, str) else []
+    if majority is not None:
+        told.append(f"Guessing the most frequent class would be right for {words.score('knn', majority)} of the items.")
+    return [part for part in told if part]
 
 
 # ---- training --------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _scores(evaluation: dict[str, Any]) -> dict[str, Any]:
                 "meaning": about.meaning,
                 "better": about.better,
                 "way": "higher is better" if about.better > 0 else "lower is better",
-                "cells": [{"text": words.score(name, v), "best": arm in best} for arm, v in values.items()],
+                "cells": [_cell(name, v, arm in best) for arm, v in values.items()],
             }
         )
         plain = words.plain(name)
@@ -150,6 +150,11 @@ def _scores(evaluation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _cell(name: str, value: Any, best: bool) -> dict[str, Any]:
+    text, _, off = words.score(name, value).partition(" ± ")
+    return {"text": text, "off": off, "best": best}
+
+
 def _key_score(name: str, values: dict[str, Any]) -> dict[str, Any]:
     about = words.metric(name)
     numbers = {arm: words.real(v) for arm, v in values.items()}
@@ -157,11 +162,11 @@ def _key_score(name: str, values: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": about.title,
         "meaning": about.meaning,
-        "value": words.score(name, next(iter(values.values()))).split(" ±")[0],
+        "value": words.score(name, next(iter(numbers.values()))),
         "bars": [
             {
                 "name": words.arm(arm),
-                "value": words.score(name, values[arm]),
+                "value": words.score(name, v),
                 "main": i == 0,
                 "width": round(100 * min(max(v / top, 0), 1), 1),
             }

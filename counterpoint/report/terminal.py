@@ -16,7 +16,7 @@ SIGNS = {"healthy": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("×
 
 
 def score_table(evaluation: dict[str, Any]) -> Table:
-    """Scores below each other, arms beside each other, the trained encoder first; the best of a row is bold.
+    """Scores below each other, arms beside each other, the trained encoder first; the best of a row is bold. Means without their ±.
 
     evaluation: what evaluation.json holds.
     """
@@ -24,12 +24,12 @@ def score_table(evaluation: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
     table.add_column("score", no_wrap=True)
     for i, arm in enumerate(arms):
-        table.add_column(Text(words.short(words.arm(arm), 20).lower()), justify="right", style="cyan" if i == 0 else "")
+        table.add_column(Text(words.short(words.arm(arm), 20).lower()), justify="right", no_wrap=True, style="cyan" if i == 0 else "")
     for name in facts.score_names(arms):
         values = {arm: scores.get(name) for arm, scores in arms.items()}
         best, about = words.best(name, values), words.metric(name)
         title = Text(words.short(about.title, 26)) + Text(" ↑" if about.better > 0 else " ↓" if about.better < 0 else "", "dim")
-        table.add_row(title, *(Text(words.score(name, v), "bold" if arm in best else "") for arm, v in values.items()))
+        table.add_row(title, *(Text(words.score(name, words.real(v)), "bold" if arm in best else "") for arm, v in values.items()))
     return table
 
 

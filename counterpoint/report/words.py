@@ -44,12 +44,15 @@ METRICS: dict[str, Metric] = {
     ),
     "effective_rank": Metric("Effective rank", "How many directions the embeddings really use.", 0, places=1),
     "neighbour_agreement": Metric("Neighbour agreement", "Share of nearest neighbours that two views of an item have in common.", 1, True),
+    "raw_agreement": Metric(
+        "Agreement with raw input", "Share of an item's nearest neighbours that are its neighbours in the raw input too.", 0, True
+    ),
 }
 ALIASES = {"r@1": "recall_at_1", "r@5": "recall_at_5", "r@10": "recall_at_10", "mAP": "map", "kmeans_acc": "acc"}
 ARMS = {
     "trained": "Trained",
     "untrained": "Untrained",
-    "pca": "PCA of input",
+    "pca": "PCA",
     "raw": "Raw input",
 }
 

@@ -89,3 +89,13 @@ def test_histograms_at_start_middle_and_end_with_or_without_edges() -> None:
 @pytest.mark.parametrize(("total", "dropped", "word"), [(3, 0, "Every point"), (50, 0, "3 of 50 items"), (4, 1, "1 item left out")])
 def test_map_sentence_says_what_is_left_out(total: int, dropped: int, word: str) -> None:
     assert word in facts.map_sentence(Items(total, dropped, np.arange(3), np.eye(3, dtype=np.float32)))
+
+
+def test_spread_over_seeds_joins_its_score_and_the_protocol_is_told_in_sentences() -> None:
+    evaluation = {"scores": {"raw": {"acc": 0.5, "knn": 0.4}}, "spread": {"raw": {"acc": 0.05}, "pca": {"acc": 0.1}}, "majority": 0.1,
+                  "protocol": "kNN k=20; linear: L2; ; clusters"}  # fmt: skip
+    assert facts.arms(evaluation) == {"raw": {"acc": {"mean": 0.5, "std": 0.05}, "knn": 0.4}}
+    told = facts.protocol(evaluation)
+    assert told[:3] == ["kNN k=20.", "Linear: L2.", "Clusters."] and "10.0%" in told[3]
+    assert facts.protocol({"protocol": 3, "majority": None}) == []
+    assert facts.arms({"scores": {"raw": {"acc": 0.5}}, "spread": [1]}) == {"raw": {"acc": 0.5}}

@@ -68,7 +68,7 @@ def test_a_whole_run(make_run: Make) -> None:
     path = report.write(folder)
     assert path == folder / "report.html"
     seen = Seen(path.read_text("utf-8"))
-    for words in ("digits", "10,000 images", "Healthy", "kNN accuracy", "73.1%", "Untrained", "cluster 3", "groups kept whole", "torch"):
+    for words in ("digits", "10,000 images", "Healthy", "kNN accuracy", "73.1%", "Untrained", "cluster 3", "Groups kept whole", "torch"):
         assert words in seen.words, words
     assert seen.tags.count("figure") > 100 and seen.tags.count("svg") == 11 and "noscript" in seen.tags
     data = json.loads(seen.json)

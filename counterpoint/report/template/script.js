@@ -166,7 +166,7 @@
     for (const c of map.columns) {
       const name = c.codes[i] >= 0 ? c.names[c.codes[i]] : "unknown";
       const row = tip.appendChild(make("div"));
-      row.append(make("span", c.name), make("b", name));
+      row.append(make("span", c.name), make("b", name.replace(/^cluster /, "")));
       words.push(`${c.name} ${name}`);
     }
     const row = tip.appendChild(make("div"));
