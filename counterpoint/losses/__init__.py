@@ -7,6 +7,7 @@ from counterpoint.losses.cluster_proxies import cluster_proxies
 from counterpoint.losses.decorrelation import barlow_twins, vicreg, whitening
 from counterpoint.losses.decoupled import decoupled
 from counterpoint.losses.density_ratio import density_ratio
+from counterpoint.losses.diagnosis import Diagnosis, diagnose
 from counterpoint.losses.distillation import distillation, similarity_distillation
 from counterpoint.losses.gradient_scale import gradient_scale
 from counterpoint.losses.hard_negatives import mixed_negatives, reweighted
@@ -20,7 +21,8 @@ from counterpoint.losses.tensors import clip, decoupled_nt_xent, nt_xent, sup_co
 from counterpoint.losses.transformation import transformed
 
 __all__ = [
-    "adaptive", "barlow_twins", "boosted", "cacr", "clip", "cluster_proxies", "cosine_regression", "decoupled", "decoupled_nt_xent",
-    "density_ratio", "distillation", "gradient_scale", "groco", "info_nce", "margin", "mixed_negatives", "multi_similarity", "nt_xent",
-    "reweighted", "sigmoid", "similarity_distillation", "sup_con", "supervised", "transformed", "triplet", "vicreg", "whitening",
+    "Diagnosis", "adaptive", "barlow_twins", "boosted", "cacr", "clip", "cluster_proxies", "cosine_regression", "decoupled",
+    "decoupled_nt_xent", "density_ratio", "diagnose", "distillation", "gradient_scale", "groco", "info_nce", "margin", "mixed_negatives",
+    "multi_similarity", "nt_xent", "reweighted", "sigmoid", "similarity_distillation", "sup_con", "supervised", "transformed", "triplet",
+    "vicreg", "whitening",
 ]  # fmt: skip
