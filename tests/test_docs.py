@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import re
 import shlex
@@ -141,3 +142,25 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
     for slug in registry.slugs():
         assert (tmp_path / "methods" / f"{slug}.html").is_file()
+
+
+def test_names_on_the_pages_exist() -> None:
+    """`losses.info_nce`, `core.values`, `core/flow.py` … are there under that name."""
+    import importlib
+
+    roots = "views|losses|pairs|terms|encoders|data|core|evaluation|clustering|checks|index|training|run"
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(rf"`((?:{roots})(?:\.[a-zA-Z_]\w*)+)`", text):
+            if name.endswith((".json", ".parquet", ".html")):
+                continue  # a file of a run folder
+            package, *pieces = name.split(".")
+            found: Any = importlib.import_module(f"counterpoint.{package}")
+            for piece in pieces:
+                if inspect.ismodule(found) and not hasattr(found, piece):
+                    assert importlib.util.find_spec(f"{found.__name__}.{piece}"), f"{page.relative_to(ROOT)}: {name}"
+                    found = importlib.import_module(f"{found.__name__}.{piece}")
+                else:
+                    found = getattr(found, piece)
+        for path in re.findall(r"`((?:counterpoint/|core/|data/|training/|scripts/|docs/)[\w/.-]+\.(?:py|md|png))`", text):
+            assert (ROOT / path).exists() or (ROOT / "counterpoint" / path).exists(), f"{page.relative_to(ROOT)}: {path}"
