@@ -85,6 +85,7 @@ def gradients(
 
     if len(chunks) == 1:
         whole = distributed.gather(encode(0))
+        run.seed(f"{purpose}/terms")
         run.backward(sign * objective(terms, whole, tables, run.now, log), learning)
         return {space: rows.detach() for space, rows in whole.items()}
 
@@ -92,10 +93,11 @@ def gradients(
         outs = [encode(i) for i in range(len(chunks))]
     local = {s: Rows.cat([out[s] for out in outs]) if not outs[0][s].shared else outs[0][s] for s in outs[0]}
     leaves = {s: r if r.shared else Rows(r.z.detach().requires_grad_(), r.keys, False, r.roles) for s, r in local.items()}
-    whole = distributed.gather(leaves)
+    whole = distributed.gather({space: _view_by_view(rows) for space, rows in leaves.items()})
     together = {n: t for n, t in terms.items() if t.scope == "batch"}
     apart = {n: t for n, t in terms.items() if t.scope != "batch"}
     if together:
+        run.seed(f"{purpose}/terms")
         loss = sign * objective(together, whole, tables, run.now, log)
         if loss.requires_grad:  # shared rows (prototypes, a learned scale) are parameters themselves: they get their gradient here
             run.backward(loss, [*learning, *(r.z for r in leaves.values() if not r.shared)])
@@ -117,6 +119,13 @@ def gradients(
         if carried.requires_grad:
             run.backward(carried, learning)
     return {space: rows.detach() for space, rows in whole.items()}
+
+
+def _view_by_view(rows: Rows) -> Rows:
+    """Rows in the order of a single pass, so that a term that draws random numbers draws the same for the same row."""
+    if rows.shared or "view" not in rows.keys:
+        return rows
+    return rows.where(rows.keys["view"].argsort(stable=True))
 
 
 def objective(
