@@ -214,7 +214,7 @@ def data_list(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found))
     else:
-        print_sets(found)
+        print_sets([dict(entry) for entry in found])
 
 
 @data_app.command("show")
@@ -227,7 +227,7 @@ def data_show(
     """What `fit` would understand of some data."""
     from counterpoint import data
 
-    how = {"kind": kind, "label": label, "text": text}
+    how: dict[str, Any] = {"kind": kind, "label": label, "text": text}
     given = data.read(os.fspath(source), **{k: v for k, v in how.items() if v is not None})
     print(given.summary())
     for name, modality in given.spec.modalities.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def settable(recipe: Any) -> list[tuple[str, str]]:
     return found
 
 
-def print_sets(found: Sequence[dict[str, Any]]) -> None:
+def print_sets(found: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "kind", "items", "classes", "here", "licence"):
         table.add_column(heading, no_wrap=heading == "name")

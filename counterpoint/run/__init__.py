@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -114,7 +114,7 @@ class Run:
         else:
             vectors = self.embed(source)
             ids = np.arange(len(vectors))
-        return cast(tuple[np.ndarray, np.ndarray], Index(vectors, ids).search(self.embed(queries), k))
+        return Index(vectors, ids).search(self.embed(queries), k)
 
     def _stored(self) -> tuple[np.ndarray, np.ndarray]:
         import pyarrow.parquet as pq
@@ -131,7 +131,7 @@ class Run:
         """Write report.html again from the folder's files."""
         from counterpoint.report import write
 
-        return cast(Path, write(self.folder))
+        return write(self.folder)
 
 
 def fit(
@@ -192,7 +192,7 @@ def fit(
     training_set = training_part(given, split)
     settings = budget(settings, training_set.items)
     folder = new_folder(out, slug)
-    config = {
+    record = {
         "counterpoint": __version__,
         "method": slug,
         "options": options.to_plain(own),
@@ -212,8 +212,8 @@ def fit(
     }
     training = Training(recipe, training_set, settings, folder)  # what can be wrong is wrong before anything is written
     if training.fabric.global_rank == 0:
-        write_config(folder, config)
-    return _train(training, given, split, folder, config, spec, tell, on_step, evaluate, report)
+        write_config(folder, record)
+    return _train(training, given, split, folder, record, spec, tell, on_step, evaluate, report)
 
 
 def _train(

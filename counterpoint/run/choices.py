@@ -49,7 +49,7 @@ def build_recipe(
     if preset is not None:
         from counterpoint import views
 
-        recipe = recipe.at("views.transform", views.default(spec, strength=preset))
+        recipe = recipe.at("views.transform", views.default(spec, strength=cast(Any, preset)))
     for path, value in dotted.items():
         recipe = recipe.at(path, value)
     return recipe

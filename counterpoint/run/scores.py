@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def embed(model: nn.Module, given: Any, batch: int = 512) -> np.ndarray:
     with torch.no_grad():
         for made in in_order(given, batch):
             pieces.append(model.embed(made.to(device))["embedding"].z.float().cpu())  # type: ignore[operator]
-    return cast(np.ndarray, torch.cat(pieces).numpy())
+    return torch.cat(pieces).numpy()
 
 
 def in_order(given: Any, batch: int) -> Any:

@@ -212,7 +212,7 @@ class Training:
         for name in stage.restart:
             for module in self.model.get_submodule(name).modules():
                 if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                    module.reset_parameters()  # type: ignore[operator]
         self._fire("stage")
 
     def apply_stage(self) -> None:
@@ -251,7 +251,7 @@ class Training:
             for number, piece in enumerate(ids.split(batch)):
                 given = self.data.batch(piece).to(self.fabric.device)
                 if space is None or views is None:
-                    out = self.model.embed(given)
+                    out = self.model.embed(given)  # type: ignore[operator]
                     parts.append(out["embedding" if space is None else space])
                 else:
                     seeded = self.generator(f"embed/{number}")

@@ -57,7 +57,7 @@ def train_step(run: Running, batch: Batch) -> dict[str, Any]:
     with torch.no_grad():
         for part in run.model.modules():
             if log["out"] and hasattr(part, "after_update"):
-                part.after_update(log["out"], run.now)
+                part.after_update(log["out"], run.now)  # type: ignore[operator]
     return log
 
 

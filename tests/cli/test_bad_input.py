@@ -71,7 +71,10 @@ CASES = {
     "NaN in images": lambda t: (["fit", npz(t / "a.npz", x=np.full((30, 8, 8), np.nan)), "--kind", "image"], "NaN|finite"),
     "constant columns only": lambda t: (["fit", npz(t / "a.npz", x=np.ones((30, 5))), "--kind", "array"], "constant"),
     "an object array": lambda t: (["fit", npz(t / "a.npz", x=np.array([{}, []] * 10, dtype=object))], "object|pickle"),
-    "words in a numeric array": lambda t: (["fit", npz(t / "a.npz", x=np.array(["a", "b"] * 10)), "--kind", "array"], "dtype|number|numeric"),
+    "words in a numeric array": lambda t: (
+        ["fit", npz(t / "a.npz", x=np.array(["a", "b"] * 10)), "--kind", "array"],
+        "dtype|number|numeric",
+    ),
     "a truncated npz": lambda t: (["fit", truncated(t / "a.npz")], "a.npz"),
     "an npz without x": lambda t: (["fit", npz(t / "a.npz", data=VECTORS)], "x"),
     "labels of the wrong length": lambda t: (["fit", npz(t / "a.npz", x=VECTORS, y=np.arange(7))], "30|7"),
