@@ -240,7 +240,7 @@ def spectrum(title: str, values: Sequence[float], sentence: str) -> Chart | None
         return None
     shares = shares / shares.max()
     low = max(math.floor(math.log10(shares.min())), -6)
-    height = np.log10(np.clip(shares, 10.0**low, 1)) if low < 0 else np.zeros_like(shares)
+    height = np.where(shares >= 10.0**low, np.log10(shares), np.nan)
     span = max(-low, 1)
 
     def up(v: Any) -> Any:
@@ -257,7 +257,7 @@ def spectrum(title: str, values: Sequence[float], sentence: str) -> Chart | None
     inside = _frame(list(zip(across(np.array(xt)).tolist(), _ticks_text(xt))), yt, "direction") + line
     hover = {
         "x": [round(float(p), 1) for p in across(np.arange(1, len(shares) + 1))],
-        "y": [[round(float(p), 1) for p in up(height)]],
+        "y": [[round(float(p), 1) if math.isfinite(p) else None for p in up(height)]],
         "look": ["main"],
         "head": [f"direction {i}" for i in range(1, len(shares) + 1)],
         "rows": [["share of the largest", [words.number(s) for s in shares.tolist()]]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
+import struct
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,6 +87,15 @@ class Gallery:
         said = label is not None and label != usual
         return Shown(row, str(self.items.ids[row]), self.picture(row), self.items.texts.get(row), label, note, same, said)
 
+    @property
+    def look(self) -> str:
+        """How items are laid out: "pictured", "pictured wide" (drawn series and the like), "list" of texts, or "chips" with their ids."""
+        if self.items.pictures:
+            sides = [struct.unpack(">II", p[16:24]) for p in self.items.pictures.values() if len(p) >= 24]
+            flat = sum(wide > 1.5 * high for wide, high in sides) > len(sides) / 2
+            return "pictured wide" if flat else "pictured"
+        return "list" if self.items.texts else "chips"
+
     def _visible(self) -> np.ndarray:
         """Mask of the items that have a preview; of all where none has."""
         mask = np.zeros(len(self.items), bool)
@@ -145,7 +155,7 @@ class Gallery:
             for near in order:
                 other = self.items.name("label", rows[near])
                 same = None if own is None or other is None else own == other
-                shown.append(self.show(rows[near], f"{line[near]:.2f}".replace("-", "−"), same))
+                shown.append(self.show(rows[near], cosine(float(line[near])), same))
             found.append((self.show(rows[query]), shown))
         return found
 
@@ -218,6 +228,11 @@ class Gallery:
             f"{words.count(ninety, 'direction')} of {width:,} {'holds' if ninety == 1 else 'hold'} 90% of the variance of the embeddings"
         )
         return np.sqrt(power), f"{holds}; the first alone {100 * share[0]:.0f}%."
+
+
+def cosine(value: float) -> str:
+    """Two decimals, three where two would say 1.00 of what is not the same."""
+    return f"{value:.3f}" if value > 0.99 else f"{value:.2f}".replace("-", "−")
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

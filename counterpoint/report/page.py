@@ -146,6 +146,7 @@ def _scores(evaluation: dict[str, Any]) -> dict[str, Any]:
         "table": table,
         "arms": [words.arm(a) for a in arms],
         "protocol": facts.protocol(evaluation),
+        "varied": any(cell["off"] for row in table for cell in row["cells"]),
         "key_scores": [_key_score(name, values) for _, name, values in sorted(keys, key=lambda k: k[0])[:3]],
     }
 
@@ -188,7 +189,7 @@ def _items(gallery: Gallery | None) -> dict[str, Any]:
         "items": items,
         "groups": groups,
         "neighbours": gallery.neighbours(),
-        "look": "pictured" if items.pictures else "list" if items.texts else "chips",
+        "look": gallery.look,
         "spectrum": spectrum("Singular values", found[0].tolist(), found[1]) if found else None,
         "spectrum_sentence": found[1] if found else "",
         "map_sentence": facts.map_sentence(items),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_neighbours_are_the_nearest_items_with_a_preview(make_run: Make) -> None
         slow = sorted(others, key=lambda r: -cosine(items.vectors[query.row], items.vectors[r]))[:6]
         assert [one.row for one in near] == slow
         assert all(one.same == (one.label == query.label) for one in near)
-        assert near[0].note == f"{cosine(items.vectors[query.row], items.vectors[slow[0]]):.2f}"
+        assert near[0].note == showing.cosine(cosine(items.vectors[query.row], items.vectors[slow[0]]))
 
 
 def test_exemplars_are_nearest_to_the_centre_and_groups_sorted_by_size(make_run: Make) -> None:
@@ -121,6 +122,20 @@ def test_broken_pictures() -> None:
     assert shrunk(b"GIF89a") is None
     assert shrunk(head + b"x" * 100) == ("png", head + b"x" * 100)  # small: the browser may say what it is
     assert shrunk(head + b"x" * 100_000) is None  # large, and cannot be made small
+
+
+def test_look_follows_what_there_is_to_show(make_run: Make) -> None:
+    assert Gallery(items_of(make_run("a", items=20))).look == "pictured"
+    assert Gallery(items_of(make_run("b", items=20, preview="text"))).look == "list"
+    assert Gallery(items_of(make_run("c", items=20, preview="none"))).look == "chips"
+    items = items_of(make_run("d", items=20, previews=20))
+    wide = {row: p[:16] + (96).to_bytes(4, "big") + (40).to_bytes(4, "big") + p[24:] for row, p in items.pictures.items()}
+    assert Gallery(dataclasses.replace(items, pictures=wide)).look == "pictured wide"
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "0.50"), (-0.256, "−0.26"), (0.9981, "0.998"), (1.0, "1.000")])
+def test_cosine(value: float, shown: str) -> None:
+    assert showing.cosine(value) == shown
 
 
 def test_spectrum_is_that_of_the_centred_unit_rows() -> None:
