@@ -4,12 +4,28 @@ A backbone is `(Modality, *, options) -> module` with `width`, (b, …) -> (b, w
 alone; `network` puts one modality's parts together, `towers` several modalities side by side.
 """
 
-from counterpoint.encoders import array, audio, graph, heads, image, points, queue, series, skeleton, table, teacher, text, video, volume
+from counterpoint.encoders import (
+    array,
+    audio,
+    graph,
+    heads,
+    image,
+    latent,
+    points,
+    queue,
+    series,
+    skeleton,
+    table,
+    teacher,
+    text,
+    video,
+    volume,
+)
 from counterpoint.encoders.kinds import default, named, text_folder
 from counterpoint.encoders.network import network
 from counterpoint.encoders.towers import towers
 
 __all__ = [
-    "array", "audio", "default", "graph", "heads", "image", "named", "network", "points", "queue", "series", "skeleton", "table", "teacher",
-    "text", "text_folder", "towers", "video", "volume",
+    "array", "audio", "default", "graph", "heads", "image", "latent", "named", "network", "points", "queue", "series", "skeleton",
+    "table", "teacher", "text", "text_folder", "towers", "video", "volume",
 ]  # fmt: skip

@@ -15,11 +15,12 @@ from counterpoint.core.recipe import Modality
 _CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+FULL = {torch.uint8: 255.0, torch.uint16: 65535.0}  # the brightest value
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}  # the faster order of axes on CPUs
 
 
 class Pixels(nn.Module):
-    """uint8 → [0, 1], then (x − mean) / std per channel with the figures of the data, channels last."""
+    """Whole numbers of 8 or 16 bits → [0, 1], then (x − mean) / std per channel with the figures of the data, channels last."""
 
     mean: Tensor
     std: Tensor
@@ -35,7 +36,7 @@ class Pixels(nn.Module):
             self.register_buffer(name, given.expand(count).clone().view(-1, *[1] * (len(modality.shape) - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.mean.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.mean.dtype)
+        x = x.to(self.mean.dtype) / FULL.get(x.dtype, 1.0)
         x = (x - self.mean) / self.std
         return x.contiguous(memory_format=LAST[x.dim() - 2])
 

@@ -35,6 +35,7 @@ def network(
     teacher: Part | None = None,
     queue: Part | None = None,
     prototypes: Part | None = None,
+    latent: Part | None = None,
     modality: str | None = None,
     embed: Literal["h", "z", "teacher"] = "h",
 ) -> Network:
@@ -46,6 +47,7 @@ def network(
     teacher: (backbone, projector) -> module (views, modality) -> Rows, a moving average of both.
     queue: (width) -> module () -> Rows, the rows of earlier batches.
     prototypes: (width) -> module () -> Rows.
+    latent: (spec, width of h, width of z) -> module (spaces, now) -> more spaces, made from the rows of all views (encoders.latent).
     modality: which modality is encoded, where there are several.
     embed: what `embed` returns: the backbone's rows, the projector's, or those of the teacher's backbone.
     """
@@ -64,6 +66,7 @@ def network(
         teacher=teacher(trunk, head) if teacher is not None else None,
         queue=queue(width) if queue is not None else None,
         prototypes=prototypes(width) if prototypes is not None else None,
+        latent=latent(spec, trunk.width, width) if latent is not None else None,
     )
 
 
@@ -93,6 +96,8 @@ class Network(nn.Module):
             out["queue"] = replace(children["queue"](), roles=rows.roles)
         if "prototypes" in children:
             out["prototypes"] = children["prototypes"]()
+        if "latent" in children:
+            out.update(children["latent"](out, now))
         return out
 
     def embed(self, batch: Batch) -> Embeddings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ def towers(
     temperature: Positive = 0.07,
     largest_scale: Positive = 100.0,
     bias: float | None = None,
+    teacher: Part | None = None,
 ) -> Towers:
     """One backbone and projector per modality. Spaces: one named after each modality, and "scale" (and "bias"), shared.
 
@@ -33,6 +35,7 @@ def towers(
     projector: (width) -> module with `width`, made once for each modality.
     temperature: 1 / scale at the start; the scale is learned as a logarithm.
     largest_scale: the scale is held at or below this after every update.
+    teacher: (backbone, projector) -> module (views, modality) -> Rows, a moving average of a tower; spaces "teacher/<modality>".
     bias: start of a learned bias (the sigmoid loss starts at -10); none where not given.
     """
     if unknown := [name for name in backbones if name not in spec.modalities]:
@@ -41,7 +44,8 @@ def towers(
     for name, modality in spec.modalities.items():
         backbone = backbones.get(name, default(modality))(modality)
         found[name] = Tower(backbone, projector(backbone.width))
-    return Towers(found, temperature, largest_scale, bias)
+    twins = {} if teacher is None else {name: teacher(tower.backbone, tower.projector) for name, tower in found.items()}
+    return Towers(found, temperature, largest_scale, bias, twins)
 
 
 class Tower(nn.Module):
@@ -72,15 +76,23 @@ class Number(nn.Module):
 
 
 class Towers(nn.Module):
-    """See `towers`. Children: `towers.<modality>`, `scale`, `bias`."""
+    """See `towers`. Children: `towers.<modality>`, `scale`, `bias`, `teachers.<modality>`."""
 
-    def __init__(self, found: Mapping[str, Tower], temperature: float, largest_scale: float, bias: float | None) -> None:
+    def __init__(
+        self,
+        found: Mapping[str, Tower],
+        temperature: float,
+        largest_scale: float,
+        bias: float | None,
+        teachers: Mapping[str, nn.Module] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         self.names = {name: _child(name) for name in found}
         self.towers = nn.ModuleDict({self.names[name]: tower for name, tower in found.items()})
         self.scale = Number(-math.log(temperature), math.log(largest_scale))
         if bias is not None:
             self.bias = Number(bias)
+        self.teachers = nn.ModuleDict({self.names[name]: teacher for name, teacher in teachers.items()})
 
     def forward(self, views: Sequence[View], now: Progress) -> Embeddings:
         """All views at once; a view belongs to every modality that its fields hold."""
@@ -91,6 +103,8 @@ class Towers(nn.Module):
                 raise RequirementError(f"no view holds the modality {name!r}; views.modalities makes one view of each")
             z = self.towers[child]([views[i].fields for i in seen], name)
             out[name] = replace(frame(views, seen), z=z)
+            if child in self.teachers:
+                out[f"teacher/{name}"] = replace(out[name], z=self.teachers[child]([views[i] for i in seen], name).z)
         out["scale"] = self.scale()
         if hasattr(self, "bias"):
             out["bias"] = self.bias()
