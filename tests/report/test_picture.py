@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +50,15 @@ def test_another_ending_is_refused_and_nothing_left(make_run: Make, tmp_path: Pa
     with pytest.raises(OutputError, match=r"ends in \.png or \.svg"):
         draw(folder, tmp_path / "map.xyz", way="pca")
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_script_says_in_one_line_what_is_wrong(make_run: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = importlib.util.spec_from_file_location("picture_script", Path(__file__).parents[2] / "scripts" / "picture.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.main([]) == 2 and capsys.readouterr().err.startswith("usage: ")
+    assert script.main([str(tmp_path / "nothing"), "map.png"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert script.main([str(make_run(items=8, side=8)), str(tmp_path / "map.png")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "map.png")
