@@ -170,6 +170,19 @@ def bands(
     return x.masked_fill(hidden, fill), {"hidden": hidden.float().mean((1, 2, 3))}
 
 
+def spectrogram(x: Tensor, *, window: Count = 512) -> Tensor:
+    """(b, c, bands, frames): logarithm of the energy, 1e-6 added, of windows that overlap by half; NaN counts as silence.
+
+    window: samples in a window.
+    """
+    clean, _ = _silent(x)
+    b, c, t = x.shape
+    window = max(2, min(window, 2 * (t // 2)))
+    shape = torch.hann_window(window, device=x.device)
+    found = torch.stft(clean.reshape(b * c, t), window, window // 2, window=shape, return_complex=True).abs().square()
+    return (found + 1e-6).log().view(b, c, *found.shape[1:])
+
+
 def varied(
     x: Tensor,
     generator: Generator,

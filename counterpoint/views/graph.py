@@ -90,10 +90,11 @@ def mask_features(
     share: share of what is hidden.
     by: whole columns, the same for all nodes (GRACE), or single values of each node.
     """
-    x = graph["x"]
+    x = graph if isinstance(graph, Tensor) else graph["x"]
     shape = (1, x.shape[1]) if by == "column" else x.shape
     hidden = masking.mask(torch.ones(shape, dtype=torch.bool, device=x.device), generator, share=share)
-    return {**graph, "x": x.masked_fill(hidden, 0.0)}, {}
+    view = x.masked_fill(hidden, 0.0)
+    return view if isinstance(graph, Tensor) else {**graph, "x": view}, {}
 
 
 def _without(graph: Graph, kept: Tensor) -> tuple[dict[str, Any], Keys]:
@@ -205,12 +206,14 @@ def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Cou
 def varied(
     graph: Graph, generator: Generator, *, edges: Share = 0.3, features: Share = 0.3, added: Share = 0.0
 ) -> tuple[dict[str, Any], Keys]:
-    """Edges and columns of features left out: the general views of a graph (GRACE).
+    """Edges and columns of features left out: the general views of a graph (GRACE). Of node features (n, f) alone, only the columns.
 
     edges: share of the edges left out.
     features: share of the columns of features set to 0.
     added: number of new edges over that of old ones.
     """
+    if isinstance(graph, Tensor):
+        return mask_features(graph, generator, share=features)
     view: Graph = graph
     if added > 0:
         view, _ = add_edges(view, generator, share=added)

@@ -252,9 +252,10 @@ def turn(x: Tensor, generator: Generator, *, flip: Share = 0.5) -> tuple[Tensor,
     """
     height, width = sized(x, None)
     x = colour.floats(x)
-    quarters = draw.integers(x, generator, 0, 4 if height == width else 2, len(x)) * (1 if height == width else 2)
+    step = 1 if height == width else 2  # an oblong picture can only be put on its head
+    quarters = draw.integers(x, generator, 0, 4 // step, len(x)) * step
     mirrored = draw.chance(x, generator, flip, len(x))
     view = torch.where(mirrored[:, None, None, None], x.flip(3), x)
-    for count in (1, 2, 3) if height == width else (2,):
+    for count in range(step, 4, step):
         view = torch.where((quarters == count)[:, None, None, None], torch.rot90(view, count, (2, 3)), view)
     return view, {"flip": mirrored, "quarters": quarters}

@@ -1,4 +1,4 @@
-"""Views of token sequences, (b, t) int64 or int32 ids; 0 = padding, at the end, and it stays there.
+"""Views of token sequences, (b, t) int64 or int32 ids; 0 (or `padding`) = padding, at the end, and it stays there.
 
 No synonyms and no language model: edits that need nothing but the ids. Views have the shape and type of what came in.
 """
@@ -16,91 +16,101 @@ Keys = dict[str, Tensor]
 Part01 = tuple[Share, Share]
 
 
-def _there(x: Tensor) -> Tensor:
+def _there(x: Tensor, padding: int = 0) -> Tensor:
     if x.dim() != 2 or x.is_floating_point():
         raise DataError(f"text of shape {tuple(x.shape)} and type {x.dtype} was given; a batch is (items, tokens) of whole numbers")
-    return x != 0
+    return x != padding
 
 
-def _close(x: Tensor, keep: Tensor) -> Tensor:
-    """The kept tokens moved to the front in their order, 0 behind them."""
+def _close(x: Tensor, keep: Tensor, padding: int) -> Tensor:
+    """The kept tokens moved to the front in their order, padding behind them."""
     order = (~keep).int().argsort(dim=1, stable=True)
-    return x.gather(1, order) * keep.gather(1, order)
+    return x.gather(1, order).masked_fill(~keep.gather(1, order), padding)
 
 
-def twin(x: Tensor, generator: Generator, *, head: Whole = 0) -> tuple[Tensor, Keys]:
+def twin(x: Tensor, generator: Generator, *, head: Whole = 0, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """The text itself, for encoders whose dropout makes two views of it (SimCSE, Gao et al. 2021).
 
     head: without effect here; the same option as the other views of text.
+    padding: id of the padding.
     """
     return x, {}
 
 
-def drop(x: Tensor, generator: Generator, *, share: Share = 0.15, head: Whole = 0) -> tuple[Tensor, Keys]:
+def drop(x: Tensor, generator: Generator, *, share: Share = 0.15, head: Whole = 0, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """A share of each text's tokens is left out and the rest closes up; at least one stays.
 
     share: share of tokens.
     head: the first tokens that always stay (1 for a [CLS]).
+    padding: id of the padding.
     """
-    there = _there(x)
+    there = _there(x, padding)
     gone = masking.mask(there & (torch.arange(x.shape[1], device=x.device) >= head), generator, share=share)
-    return _close(x, there & ~gone), {"dropped": gone}
+    return _close(x, there & ~gone, padding), {"dropped": gone}
 
 
-def mask(x: Tensor, generator: Generator, *, token: Count, share: Share = 0.15, length: Count = 1, head: Whole = 0) -> tuple[Tensor, Keys]:
+def mask(
+    x: Tensor, generator: Generator, *, token: Count, share: Share = 0.15, length: Count = 1, head: Whole = 0, padding: Whole = 0
+) -> tuple[Tensor, Keys]:
     """A share of the tokens is replaced by the mask token.
 
     token: id of the mask token.
     share: share of tokens.
     length: tokens in a run; 1 masks single ones.
     head: the first tokens that always stay.
+    padding: id of the padding.
     """
-    there = _there(x) & (torch.arange(x.shape[1], device=x.device) >= head)
+    there = _there(x, padding) & (torch.arange(x.shape[1], device=x.device) >= head)
     hidden = masking.mask(there, generator, share=share, how="run" if length > 1 else "random", length=length)
     return torch.where(hidden, torch.full_like(x, token), x), {"mask": hidden}
 
 
-def crop(x: Tensor, generator: Generator, *, share: Part01 = (0.5, 1.0), head: Whole = 0) -> tuple[Tensor, Keys]:
+def crop(x: Tensor, generator: Generator, *, share: Part01 = (0.5, 1.0), head: Whole = 0, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """One span of each text.
 
     share: the span's part of the text, uniform between the two.
     head: the first tokens that always stay, before the span.
+    padding: id of the padding.
     """
-    there = _there(x)
+    there = _there(x, padding)
     places = torch.arange(x.shape[1], device=x.device)
     n = (there.sum(1) - head).clamp(min=0).float()
     size = (draw.uniform(x, generator, share[0], share[1], len(x)) * n).round().clamp(min=1)
     start = (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (n - size + 1).clamp(min=0)).floor() + head
     inside = (places >= start[:, None]) & (places < (start + size)[:, None])
-    return _close(x, there & (inside | (places < head))), {"span": torch.stack([start, start + size], 1)}
+    return _close(x, there & (inside | (places < head)), padding), {"span": torch.stack([start, start + size], 1)}
 
 
-def repeat(x: Tensor, generator: Generator, *, share: Share = 0.2, head: Whole = 0) -> tuple[Tensor, Keys]:
+def repeat(x: Tensor, generator: Generator, *, share: Share = 0.2, head: Whole = 0, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """Some tokens stand twice, so that two views differ in length (ESimCSE, Wu et al. 2022). What grows beyond t is cut.
 
     share: up to this share of the tokens, uniform per text.
     head: the first tokens that are never repeated.
+    padding: id of the padding.
     """
-    there = _there(x)
+    there = _there(x, padding)
     b, t = x.shape
     body = there & (torch.arange(t, device=x.device) >= head)
     noise = draw.uniform(x, generator, 0.0, 1.0, b, t)
     twice = body & (noise < draw.uniform(x, generator, 0.0, share, b, 1))
     place = (1 + twice.long()).cumsum(1) - 1  # where the last copy of each token goes
-    out = x.new_zeros(b, 2 * t)
-    out.scatter_(1, place, x * there)
-    out.scatter_(1, torch.where(twice, place - 1, place), x * there)
+    out = torch.full((b, 2 * t), padding, dtype=x.dtype, device=x.device)
+    out.scatter_(1, place, x)  # padding is copied as padding
+    out.scatter_(1, torch.where(twice, place - 1, place), x)
     return out[:, :t], {"repeated": twice}
 
 
-def swap(x: Tensor, generator: Generator, *, reach: Count = 3, share: Share = 1.0, head: Whole = 0) -> tuple[Tensor, Keys]:
+def swap(
+    x: Tensor, generator: Generator, *, reach: Count = 3, share: Share = 1.0, head: Whole = 0, padding: Whole = 0
+) -> tuple[Tensor, Keys]:
     """Tokens change places with near ones: each position gets noise up to `reach` and the tokens are sorted anew.
 
     reach: tokens move by at most about this many places.
     share: share of tokens that may move.
     head: the first tokens that stay where they are.
+    padding: id of the padding.
     """
-    there = _there(x)
+    there = _there(x, padding)
     b, t = x.shape
     places = torch.arange(t, device=x.device)
     noise = draw.uniform(x, generator, 0.0, float(reach), b, t) * draw.chance(x, generator, share, b, t)
@@ -118,6 +128,7 @@ def varied(
     dropped: Share = 0.15,
     reach: Whole = 0,
     head: Whole = 0,
+    padding: Whole = 0,
 ) -> tuple[Tensor, Keys]:
     """A span with words left out: the general views of text for an encoder that starts from nothing.
 
@@ -125,16 +136,17 @@ def varied(
     dropped: share of tokens left out.
     reach: tokens move by at most about this many places; 0 keeps the order.
     head: the first tokens that always stay (1 for a [CLS]).
+    padding: id of the padding.
     """
     keys: Keys = {}
     if span != (1.0, 1.0):
-        x, done = crop(x, generator, share=span, head=head)
+        x, done = crop(x, generator, share=span, head=head, padding=padding)
         keys |= done
     if dropped > 0:
-        x, done = drop(x, generator, share=dropped, head=head)
+        x, done = drop(x, generator, share=dropped, head=head, padding=padding)
         keys |= done
     if reach > 0:
-        x, _ = swap(x, generator, reach=reach, head=head)
+        x, _ = swap(x, generator, reach=reach, head=head, padding=padding)
     return x, keys
 
 

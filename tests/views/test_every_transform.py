@@ -7,7 +7,7 @@ from counterpoint import views
 from counterpoint.core import options
 from counterpoint.core.options import use
 from counterpoint.views import array, audio, image, mixing, points, series, skeleton, table, text, video, volume
-from counterpoint.views.presets import PRESETS
+from counterpoint.views.listed import PRESETS
 
 KINDS = {}
 

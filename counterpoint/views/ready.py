@@ -79,6 +79,32 @@ def default(data: Spec | Modality, *, strength: Strength = "default") -> Part:
     return of_modality(data.only if isinstance(data, Spec) else data, strength)
 
 
+def named(data: Spec | Modality, *, name: str) -> Part:
+    """The transform called `name`, sized to the data.
+
+    name: "weak", "default", "strong", or a preset of the kind whose views all follow one law.
+    """
+    modality = data.only if isinstance(data, Spec) else data
+    found = candidates(modality)
+    if name not in found:
+        raise OptionError(f"there are no {modality.kind} views called {name!r}{nearest(name, [*found, 'auto'])}")
+    return found[name]
+
+
+def candidates(modality: Modality) -> dict[str, Part]:
+    """All transforms that make both views of this kind of data, by name, sized to it; the default's three strengths first."""
+    found = {strength: of_modality(modality, strength) for strength in get_args(Strength)}
+    own = found["default"].options
+    for name, entry in PRESETS.get(modality.kind, {}).items():
+        part = entry.transforms[0]
+        if part.make is audio.bands and len(modality.shape) != 3:  # for spectrograms, not for waves
+            continue
+        if name != "default" and all(other == part for other in entry.transforms):
+            fitting = options.parameters(part.make).keys() & {"size", "numeric", "head", "padding", "rate", "frames", "strides"}
+            found[name] = use(part, **{k: own[k] for k in fitting if k in own})
+    return found
+
+
 def of_modality(modality: Modality, strength: Strength | str = "default") -> Part:
     """The transform for one modality; see `default`."""
     if strength not in get_args(Strength):
@@ -129,7 +155,11 @@ def _array(modality: Modality, force: float) -> Part:
 
 
 def _text(modality: Modality, force: float) -> Part:
-    return use(text.varied, span=(1 - 0.4 * force, 1.0), dropped=0.15 * force, head=int(modality.info.get("head", 0)))
+    padding, tokenizer = int(modality.info.get("padding", 0)), modality.info.get("tokenizer", "words")
+    if tokenizer not in ("words", "characters"):  # a pre-trained encoder is at home in whole texts, and its dropout is the view
+        return use(text.twin) if force <= 1.0 else use(text.repeat, share=0.2, head=1, padding=padding)
+    dropped = 0.15 if tokenizer == "words" else 0.05
+    return use(text.varied, span=(1 - 0.4 * force, 1.0), dropped=dropped * force, padding=padding)
 
 
 def _volume(modality: Modality, force: float) -> Part:
@@ -188,7 +218,9 @@ def default_crop_transforms(modality: Modality, strength: Strength | str = "defa
         return use(part, area=(0.4, 1.0)), use(part, area=(0.1, 0.4), size=size)
     if modality.kind == "video":
         return use(part, area=(0.4, 1.0)), use(part, area=(0.1, 0.4))
+    if part.make is text.twin:
+        return part, use(text.crop, share=(0.3, 0.6), head=1, padding=int(modality.info.get("padding", 0)))
     cuts = {"series": "share", "text": "span", "volume": "share", "points": "share", "skeleton": "share"}
-    if modality.kind in cuts:
+    if modality.kind in cuts and cuts[modality.kind] in part.options:
         return use(part, **{cuts[modality.kind]: (0.6, 1.0)}), use(part, **{cuts[modality.kind]: (0.3, 0.6)})
     return part, of_modality(modality, "strong")
