@@ -118,6 +118,22 @@
     return sheet;
   };
   const stamps = new Map();
+  // The points are drawn once into `layer`; pointing at one of them only copies the layer and adds a ring.
+  const layer = document.createElement("canvas"), ink = layer.getContext("2d");
+  let drawn = "";
+  const points = (ratio) => {
+    layer.width = canvas.width;
+    layer.height = canvas.height;
+    const size = radius + 1, fallback = getComputedStyle(root).getPropertyValue("--main").trim();
+    for (let i = 0; i < count; i++) {
+      const x = toX(i), y = toY(i);
+      if (x < -9 || y < -9 || x > wide + 9 || y > high + 9 || hidden(i)) continue;
+      const c = entry(code(i)), colour = column ? (c >= 0 ? column.colours[c] : map.other) : fallback;
+      const key = `${colour} ${ratio}`;
+      if (!stamps.has(key)) stamps.set(key, stamp(colour));
+      ink.drawImage(stamps.get(key), (x - size) * ratio, (y - size) * ratio);
+    }
+  };
   const paint = () => {
     waiting = false;
     const ratio = devicePixelRatio || 1;
@@ -130,15 +146,10 @@
     }
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
-    const size = radius + 1, fallback = getComputedStyle(root).getPropertyValue("--main").trim();
-    for (let i = 0; i < count; i++) {
-      const x = toX(i), y = toY(i);
-      if (x < -9 || y < -9 || x > wide + 9 || y > high + 9 || hidden(i)) continue;
-      const c = entry(code(i)), colour = column ? (c >= 0 ? column.colours[c] : map.other) : fallback;
-      const key = `${colour} ${ratio}`;
-      if (!stamps.has(key)) stamps.set(key, stamp(colour));
-      pen.drawImage(stamps.get(key), (x - size) * ratio, (y - size) * ratio);
-    }
+    const state = [column && column.name, [...off], zoom, midX, midY, canvas.width, canvas.height, dark()].join();
+    if (state !== drawn) points(ratio);
+    drawn = state;
+    pen.drawImage(layer, 0, 0);
     if (chosen >= 0 && !hidden(chosen)) {
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.strokeStyle = getComputedStyle(root).getPropertyValue("--ink").trim();
