@@ -93,20 +93,23 @@ def fit_probe(train: Any, labels: Any, *, grid: Sequence[float] = GRID, groups: 
     number, classes = number.to(z.device), classes.to(z.device)
     z = z if z.numel() > 2**25 else z.double()
     inner = torch.as_tensor(holdout(number.cpu(), part, seed=seed)).to(z.device).bool()
-    best, chosen = values[len(values) // 2], False
+    best, chosen, start = values[len(values) // 2], False, None
     if len(values) > 1 and bool(inner.any()) and len(torch.unique(number[~inner])) > 1:
-        right, start = [], None
+        right: list[int] = []
+        found: list[_Solution] = []
         mean, scale = _standard(z[~inner])
         problem = _Problem(((z[~inner] - mean) / scale).float(), number[~inner], len(classes))
         held = ((z[inner] - mean) / scale).float()
         for c in values:  # from strong to weak regularisation, each from the solution before
-            weights, bias, _ = start = problem.solve(c, rounds, start)
+            found.append(problem.solve(c, rounds, found[-1] if found else None, nearness=1e-3))
+            weights, bias, _ = found[-1]
             right.append(int(((held @ weights + bias).argmax(1) == number[inner]).sum()))
             if len(right) > 2 and max(right[-2:]) < max(right):
                 break  # twice worse than the best: less regularisation will not help, and is the slowest to fit
-        best, chosen = values[int(np.argmax(right))], True
+        place = int(np.argmax(right))
+        best, chosen, start = values[place], True, found[place]
     mean, scale = _standard(z)
-    weights, bias, converged = _Problem((z - mean) / scale, number, len(classes)).solve(best, rounds, None)
+    weights, bias, converged = _Problem((z - mean) / scale, number, len(classes)).solve(best, rounds, start)
     return Probe(weights, bias, mean, scale, classes, best, chosen, converged)
 
 
@@ -115,6 +118,9 @@ def _standard(z: Tensor) -> tuple[Tensor, Tensor]:
     scale = (z - mean).square().mean(0).sqrt()
     still = scale <= 1e-6 * z.abs().amax(0)  # constant, or constant up to float32's rounding
     return mean, torch.where(still, torch.inf, scale)
+
+
+_Solution = tuple[Tensor, Tensor, bool]
 
 
 class _Problem:
@@ -129,17 +135,20 @@ class _Problem:
         self.x, self.y, self.classes = x, y, classes
         self.gram = x.T @ x / len(x) if x.shape[1] <= WIDEST else None
 
-    def solve(self, c: float, rounds: int, start: tuple[Tensor, Tensor, bool] | None) -> tuple[Tensor, Tensor, bool]:
+    def solve(self, c: float, rounds: int, start: _Solution | None, *, nearness: float | None = None) -> _Solution:
+        """Weights, bias, converged, from `start` where given; stops where the gradient in the metric of the curvature is ≤ `nearness`,
+        which leaves the mean loss about nearness² / 2 above its minimum."""
         from scipy.optimize import minimize
 
         x, y, k = self.x, self.y, self.classes
         n, d = x.shape
         penalty = 1 / (c * n)
+        factor = None
         if self.gram is not None:
-            eye = torch.eye(d, dtype=x.dtype, device=x.device)
-            factor = torch.linalg.cholesky(self.gram / k + (penalty + 1e-9) * eye)
-        else:
-            factor = None
+            # Features that depend on each other leave eigenvalues as small as the rounding of the largest: that much is added.
+            ridge = max(penalty, 4 * torch.finfo(x.dtype).eps * d / k)
+            factor, failed = torch.linalg.cholesky_ex(self.gram / k + ridge * torch.eye(d, dtype=x.dtype, device=x.device))
+            factor = None if int(failed) else factor
         ease = (1 / k) ** 0.5  # curvature of the bias
 
         def outer(v: Tensor) -> Tensor:  # W = L⁻ᵀ V
@@ -160,11 +169,11 @@ class _Problem:
 
         first = x.new_zeros(d + 1, k)
         if start is not None:
-            inner = start[0] if self.basis is None else self.basis.T @ start[0]
-            first[:d] = inner / k**0.5 if factor is None else factor.T @ inner
-            first[d] = start[1] * ease
-        # In this metric |gradient|² / 2 is about the distance of the loss to its minimum, so that one tolerance serves all scales.
-        options = {"maxiter": rounds, "maxfun": 2 * rounds, "gtol": 1e-5 if x.dtype == torch.float64 else 1e-4, "ftol": 1e-12}
+            weights = start[0].to(x) if self.basis is None else self.basis.T @ start[0].to(x)
+            first[:d] = weights / k**0.5 if factor is None else factor.T @ weights
+            first[d] = start[1].to(x) * ease
+        nearness = nearness or (1e-5 if x.dtype == torch.float64 else 1e-4)
+        options = {"maxiter": rounds, "maxfun": 2 * rounds, "gtol": nearness, "ftol": 1e-12}
         found = minimize(value, first.double().cpu().numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
         solution = torch.as_tensor(found.x, dtype=x.dtype, device=x.device).view(d + 1, k)
         weights = outer(solution[:d])

@@ -53,6 +53,19 @@ def test_wide_features_without_factorised_curvature(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(plain.weights, factorised.weights, atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_features_that_depend_on_each_other(single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(0)
+    x, y = data(400, 5, 3)
+    copies = x[:, torch.randint(5, (300,), generator=g)] * torch.rand(300, generator=g)
+    if single:
+        monkeypatch.setattr(torch.Tensor, "double", lambda self: self)
+    probe = fit_probe(copies, y, grid=[1e-4, 1.0, 1e6])
+    assert bool(probe.weights.isfinite().all())
+    right, without_copies = (probe.predict(copies) == y).float().mean(), (fit_probe(x, y).predict(x) == y).float().mean()
+    assert float(right) >= float(without_copies) - 0.05
+
+
 def test_c_is_chosen_on_train_only_and_by_merit() -> None:
     g = torch.Generator().manual_seed(0)
     y = torch.arange(400) % 2
