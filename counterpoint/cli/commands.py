@@ -210,11 +210,11 @@ def data_list(as_json: Json = False) -> None:
     from counterpoint.cli.words import print_sets
     from counterpoint.data import sets
 
-    found = sets()
+    found = [{k: getattr(entry, k) for k in ("name", "kind", "title", "items", "classes", "here", "origin", "licence")} for entry in sets()]
     if as_json:
         print(json.dumps(found))
     else:
-        print_sets([dict(entry) for entry in found])
+        print_sets(found)
 
 
 @data_app.command("show")
