@@ -33,9 +33,10 @@ check: $(VENV)/.installed-dev ## style, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(VENV)/.installed-dev ## put every file into shape
+format: $(VENV)/.installed-dev ## put every file into shape, the method table of the README too
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/python scripts/docs.py readme
 
 docs: $(VENV)/.installed-dev ## the documentation, in site/
 	@$(BIN)/python scripts/docs.py readme

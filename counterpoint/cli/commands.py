@@ -210,7 +210,7 @@ def data_list(as_json: Json = False) -> None:
     from counterpoint.cli.words import print_sets
     from counterpoint.data import sets
 
-    found = [{k: getattr(entry, k) for k in ("name", "kind", "title", "items", "classes", "here", "origin", "licence")} for entry in sets()]
+    found = sets()
     if as_json:
         print(json.dumps(found))
     else:
