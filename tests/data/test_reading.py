@@ -253,6 +253,8 @@ def test_a_graph_of_nodes(tmp_path: Path) -> None:
     assert found.spec.tables == {"edges"}
     assert found.batch([0]).tables["edges"].T.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
     assert found.columns["label"].tolist() == [0, 1, 0, 1, -1]
+    batch = found.batch([2, 0, 1])
+    assert sorted(batch.fields["edge_index"].T.tolist()) == [[0, 2], [1, 2], [2, 0], [2, 1]]
 
 
 def test_sound_from_arrays_and_files(tmp_path: Path) -> None:
