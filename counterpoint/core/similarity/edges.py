@@ -11,7 +11,7 @@ from torch import Tensor
 
 from counterpoint.core.similarity.relation import Relation, edge_numbers, index_edges, numbered_edges
 
-_PER_ROW = 32  # groups of up to about this many per row are cheaper as edges
+PER_ROW = 32  # groups of up to about this many per row are cheaper as edges
 _CHUNK = 2048  # edges at a time: gathered rows stay in the cache
 
 
@@ -126,7 +126,7 @@ def _own_edges(relation: Relation, shape: tuple[int, int], device: torch.device)
     if relation.form == "equal":
         found = known_codes(relation)
         assert found is not None
-        return _group_edges(found, _PER_ROW * max(n, m))
+        return _group_edges(found, PER_ROW * max(n, m))
     return None
 
 

@@ -225,16 +225,16 @@ def _good(sums: Sums) -> bool:
 
 
 def _exp_turn(tiles: Tiles, job: Job, sums: Sums, x: Tensor, gradients: tuple[Tensor, ...], ctx: Any) -> Turn:
+    x = x.to(tiles.A.dtype)
     if job.kind == "mean":
-        each = x if not job.through else x * (1.0 - job.beta * ctx.mean)
-        y = (x * job.beta).to(tiles.A.dtype) if job.through else None
-        return exp_turn(tiles, sums, each.to(tiles.A.dtype), y=y, beta=job.beta, wide=ctx.wide)
+        mean, y = (ctx.mean.to(x.dtype), x * job.beta) if job.through else (None, None)
+        return exp_turn(tiles, sums, x, y=y, mean=mean, beta=job.beta, wide=ctx.wide)
     below = None
     if job.kind == "both":
         assert sums.column_mass is not None
         g = _ordered(gradients[1], ctx.plan.column_order).double()
         below = torch.where(sums.column_mass > 0, g / sums.column_mass, 0.0).to(tiles.A.dtype)
-    return exp_turn(tiles, sums, x.to(tiles.A.dtype), below=below, beta=job.beta, wide=ctx.wide)
+    return exp_turn(tiles, sums, x, below=below, beta=job.beta, wide=ctx.wide)
 
 
 def _function_turn(tiles: Tiles, job: Job, g: Tensor) -> Turn:

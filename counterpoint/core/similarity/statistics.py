@@ -178,7 +178,7 @@ def mean(scores: Scores, relation: Relation) -> Tensor:
     few = edges_of(relation, scores.shape, scores.device)
     if few is not None and few.single:
         return _scores_of(scores, few)
-    mass = weight(relation, scores.shape, scores.device).to(scores.dtype)
+    mass = _mass(relation, scores.shape, scores.device, False).to(scores.dtype)
     share = 1.0 / mass.masked_fill(mass == 0, torch.inf)
     if few is not None and len(few.rows) <= 2 * n:
         return _edge_sum(_scores_of(scores, few), few, n) * share
@@ -200,8 +200,8 @@ def count(relation: Relation, shape: tuple[int, int], device: torch.device | Non
 
 
 def weight(relation: Relation, shape: tuple[int, int], device: torch.device | None = None) -> Tensor:
-    """Σ_j w_ij, (n,) float64 (without a gradient, unless the weights have one)."""
-    return _mass(relation, shape, device, False)
+    """Σ_j w_ij, (n,) float32."""
+    return _mass(relation, shape, device, False).float()
 
 
 def edge_scores(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ from counterpoint.core.similarity.relation import Relation
 from counterpoint.core.similarity.roads import tiles_of
 from counterpoint.core.similarity.scores import Scores
 
-_NEVER = 1e30  # the score of who is no candidate
-_STRIPE = 1 << 20  # weights at a time
+_NEVER = 1e38  # the score of who is no candidate
+STRIPE = 1 << 20  # weights at a time
 
 
 def stream_mass(relation: Relation, shape: tuple[int, int], device: torch.device, indicator: bool) -> Tensor:
     """Σ_j w_ij, or the number of w_ij > 0, (n,) float64."""
     n, m = shape
-    step = max(_STRIPE // max(m, 1), 1)
+    step = max(STRIPE // max(m, 1), 1)
     columns = torch.arange(m, device=device)[None, :]
     parts = []
     for r0 in range(0, n, step):

@@ -16,7 +16,7 @@ from torch import Tensor
 from counterpoint.core.similarity.plan import Cell, Plan
 
 LOW, HIGH = -80.0, 80.0  # exponents are kept between these
-_MASKED = -1e30  # a score that is no candidate, where a maximum is taken
+_MASKED = -1e38  # a score that is no candidate, where a maximum is taken
 
 
 @dataclass
@@ -183,12 +183,24 @@ Turn = Callable[[Cell, Tensor], Tensor]
 
 
 def exp_turn(
-    tiles: Tiles, sums: Sums, x: Tensor, *, below: Tensor | None = None, y: Tensor | None = None, beta: float = 1.0, wide: bool = False
+    tiles: Tiles,
+    sums: Sums,
+    x: Tensor,
+    *,
+    below: Tensor | None = None,
+    y: Tensor | None = None,
+    mean: Tensor | None = None,
+    beta: float = 1.0,
+    wide: bool = False,
 ) -> Turn:
-    """G_ij = w_ij exp(β s_ij − shift_i) · (x_i + s_ij y_i); `below` (m,): x_i + below_j; where the plan is symmetric x_i + x_j alike."""
+    """G_ij = w_ij exp(β s_ij − shift_i) · (x_i + (s_ij − mean_i) y_i).
+
+    `below` (m,): x_i + below_j in the place of x_i. Where the plan is symmetric everything of i is added for j too.
+    """
     plan, scratch = tiles.plan, tiles.scratch()
     symmetric = plan.symmetric
     below = x if symmetric else below
+    start = x if y is None or mean is None or not symmetric else x - y * mean
 
     def factor(vector: Tensor, under: Tensor | None, cell: Cell, number: int, E: Tensor) -> Tensor:
         rows = vector[cell.r0 : cell.r1, None]
@@ -205,8 +217,10 @@ def exp_turn(
             E.mul_(W)
         if y is None:
             return E.mul_(factor(x, below, cell, 2, S))
+        if not symmetric and mean is not None:  # nothing cancels here
+            S.sub_(mean[cell.r0 : cell.r1, None])
         S.mul_(factor(y, y if symmetric else None, cell, 2, S))
-        return S.add_(factor(x, below, cell, 2, S)).mul_(E)
+        return S.add_(factor(start, start if symmetric else below, cell, 2, S)).mul_(E)
 
     return turn
 
