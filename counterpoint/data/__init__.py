@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from counterpoint.data.catalogue import files, load, sets
     from counterpoint.data.dataset import Dataset
-    from counterpoint.data.reading import KINDS, read
+    from counterpoint.data.reading import read
+    from counterpoint.data.request import KINDS
     from counterpoint.data.samplers import balanced, coverage, distinct, grouped, paired_ids, same_group, shuffled
 
 _HOME = {
     "Dataset": "dataset",
-    "KINDS": "reading",
+    "KINDS": "request",
     "balanced": "samplers",
     "coverage": "samplers",
     "distinct": "samplers",

@@ -24,9 +24,9 @@ def sample_size(source: Source) -> int:
 def fit(rows: np.ndarray, hints: Mapping[str, Any], request: Request, where: str) -> dict[str, Any]:
     """The preparation of an array: mean and deviation of each column; constant columns become 0."""
     values = _values(rows)
-    good = np.isfinite(values).all(axis=1)
+    good = (np.abs(values) < grids.LARGEST).all(axis=1)
     if not good.any():
-        raise DataError(f"{where}: every row looked at holds NaN or inf; fill them in, or read the rows as a table (kind='table')")
+        raise DataError(f"{where}: every row looked at holds NaN, inf or numbers beyond ±1e30; fill them in, or say kind='table'")
     mean, deviation = values[good].mean(0), values[good].std(0)
     constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1)
     if constant.all() and good.sum() > 1:
@@ -39,8 +39,9 @@ def convert(rows: np.ndarray, found: Mapping[str, Any], threads: int = 1) -> Con
     """Raw rows → (n, d) float32, standardised."""
     if list(rows.shape[1:]) != found["raw"]:
         raise DataError(f"the array has shape {rows.shape}; the preparation is for (n, {', '.join(map(str, found['raw']))})")
-    made = (_values(rows) - np.array(found["mean"])) / np.array(found["std"])
-    return Converted(Dense(torch.from_numpy(made.astype(np.float32))), grids.not_finite(rows))
+    with np.errstate(over="ignore", invalid="ignore"):  # of the items that are told to be bad
+        made = ((_values(rows) - np.array(found["mean"])) / np.array(found["std"])).astype(np.float32)
+    return Converted(Dense(torch.from_numpy(made)), grids.not_finite(rows))
 
 
 def modality(found: Mapping[str, Any]) -> Modality:

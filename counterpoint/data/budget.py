@@ -15,7 +15,7 @@ def budget(memory: int | float | str | None) -> int:
     if memory is None or memory == "auto":
         return available() // 2
     if isinstance(memory, str):
-        found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", memory.lower())
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", memory.lower())
         if found is None:
             raise OptionError(f"memory = {memory!r} is not a size; it must be 'auto', a number of bytes, or '500MB', '8GB' …")
         memory = float(found[1]) * _UNITS[found[2]]

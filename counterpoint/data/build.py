@@ -115,7 +115,10 @@ def _prepared(
 ) -> tuple[list[Dense | Ragged] | None, list[tuple[int, str]]]:
     """All items prepared, or None where they stay on disk; and those that cannot be used."""
     kind = _module(found.kind)
-    each = _bytes_each(kind.modality(prepared), prepared)
+    try:
+        each = _bytes_each(kind.modality(prepared), prepared)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"preprocessing= is not whole: {error} is missing; give Dataset.preprocessing as it was") from None
     items = len(source)
     streams = not source.resident and items * each > request.memory
     if streams and request.on_bad == "error":

@@ -105,7 +105,7 @@ def load(name: str, *, part: str | None = None, **options: Any) -> Dataset:
     part: "train" or "test" alone; item ids are those of the whole.   options: those of `read`.
     """
     from counterpoint.data import stored
-    from counterpoint.data.reading import request_of
+    from counterpoint.data.request import request_of
 
     entry, limit = _named(name)
     if part not in (None, "train", "test"):

@@ -25,7 +25,7 @@ def value_range(sample: np.ndarray) -> list[float] | None:
         return None
     if sample.dtype == np.uint16:
         return [0.0, 65535.0]
-    finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    finite = sample[np.abs(sample) < LARGEST] if sample.dtype.kind == "f" else sample
     if not finite.size:
         return [0.0, 1.0]
     low, high = float(finite.min()), float(finite.max())
@@ -65,12 +65,17 @@ def resized(x: Tensor, size: Sequence[int]) -> Tensor:
     return work.round().clamp(0, 255).to(torch.uint8) if x.dtype == torch.uint8 else work
 
 
+LARGEST = 1e30  # larger numbers have no square in float32: they count as infinite
+
+
 def not_finite(x: np.ndarray) -> tuple[tuple[int, str], ...]:
     """Items that hold NaN or inf, each with the reason."""
-    if x.dtype.kind != "f" or bool(np.isfinite(x.min(initial=0)) and np.isfinite(x.max(initial=0))):  # NaN passes through min and max
+    if x.dtype.kind != "f" or (x.min(initial=0) > -LARGEST and x.max(initial=0) < LARGEST):  # NaN passes through min and max
         return ()
-    bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
-    return tuple((int(i), "holds NaN or inf") for i in np.flatnonzero(bad))
+    rows = x.reshape(len(x), -1)
+    bad = ~(np.abs(rows) < LARGEST).all(axis=1)
+    finite = np.isfinite(rows).all(axis=1)
+    return tuple((int(i), "holds numbers beyond ±1e30" if finite[i] else "holds NaN or inf") for i in np.flatnonzero(bad))
 
 
 def moments(x: Tensor) -> tuple[list[float], list[float]]:

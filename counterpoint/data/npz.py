@@ -28,6 +28,9 @@ def from_file(path: Path, request: Request) -> Found:
         only = there[""]
         return found_in([only.source(request.memory)], only.shape, only.dtype, request, str(path))
     items = _parts(there, _ITEMS)
+    flat = next((m for m in items.values() if not m.shape), None)
+    if flat is not None:
+        raise DataError(f"{flat.where} is a single number; an array of items is needed")
     if "edges" in there and (items or "feat_data" in there):
         return _graph(there, items, request, str(path))
     if not items:
@@ -91,6 +94,7 @@ def _beside(
     split = None
     if "" not in items:
         split = np.concatenate([np.full(n, SPLITS[part], np.int8) for part, n in counts.items()])
+        split = split if (split == 0).any() else None  # a test part alone is a set like any other
     return columns, split
 
 

@@ -18,25 +18,21 @@ How a source is understood (`kind=` overrides each guess, `Dataset.summary()` sa
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from counterpoint.core.errors import DataError, OptionError, nearest
+from counterpoint.core.errors import DataError, nearest
 from counterpoint.data import arrays, folders, npz, rows, tabular
-from counterpoint.data.budget import budget
 from counterpoint.data.build import build
 from counterpoint.data.columns import Raw
 from counterpoint.data.dataset import Dataset
-from counterpoint.data.request import Found, Hook, Request
+from counterpoint.data.request import Found, Hook, Request, columns_asked, request_of
 from counterpoint.data.sources import Listed
-
-KINDS = ("array", "audio", "graph", "image", "points", "series", "skeleton", "table", "text", "video", "volume")
 
 
 def read(
@@ -111,32 +107,16 @@ def read(
     return build({"x": find(source, _for_one(request))}, request)
 
 
-def request_of(**options: Any) -> Request:
-    """The options of `read`, checked."""
-    unknown = sorted(set(options) - {f.name for f in fields(Request)})
-    if unknown:
-        raise OptionError(f"data.read has no option {unknown[0]!r}{nearest(unknown[0], [f.name for f in fields(Request)])}")
-    on_bad, kind = options.get("on_bad", "error"), options.get("kind")
-    if on_bad not in ("error", "skip"):
-        raise OptionError(f"on_bad = {on_bad!r} is not allowed; it must be 'error' or 'skip'")
-    for each in kind.values() if isinstance(kind, Mapping) else [kind]:
-        if each is not None and each not in KINDS:
-            raise OptionError(f"there is no kind {each!r}{nearest(str(each), KINDS)}")
-    checked = {
-        "columns": _columns(options.get("columns")),
-        "modalities": dict(options.get("modalities") or {}),
-        "memory": budget(options.get("memory")),
-        "preprocessing": _checked(options.get("preprocessing")),
-    }
-    return Request(**{**options, **checked})
-
-
 def find(source: Any, request: Request) -> Found:
     """Recognise one source. Nothing is prepared yet."""
+    if isinstance(source, str) and not source.strip():
+        raise DataError("an empty name was given; give the path of a file or folder")
     if isinstance(source, (str, os.PathLike)):
         return _path(Path(source).expanduser(), request)
     if isinstance(source, torch.Tensor):
         return arrays.from_array(source.detach().cpu().numpy(), request, "the tensor")
+    if isinstance(source, np.ma.MaskedArray):
+        source = np.ma.filled(source.astype(np.float64), np.nan)
     if isinstance(source, np.ndarray):
         return arrays.from_array(source, request, "the array")
     if _is_hub(source) or hasattr(source, "with_format"):
@@ -155,7 +135,11 @@ def find(source: Any, request: Request) -> Found:
 
 
 def _path(path: Path, request: Request) -> Found:
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)[:80]!r} is not the name of a file ({error.__class__.__name__})") from None
+    if not there:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, beside) if beside else f"; the folder {path.parent} is not there either"
         raise DataError(f"there is no file or folder {str(path)!r}{hint if 'did you mean' in hint or 'folder' in hint else ''}")
@@ -202,26 +186,6 @@ def _list(values: Sequence[Any], request: Request) -> Found:
     return arrays.from_list([v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else v for v in values], request, "the list")
 
 
-def _columns(columns: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]:
-    if columns is None:
-        return {}
-    if isinstance(columns, str):
-        columns = [columns]
-    made = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
-    odd = next((key for key in made if not isinstance(key, str) or not re.fullmatch(r"[^\W\d]\w*", key) or key in ("item", "view")), None)
-    if odd is not None:
-        raise OptionError(f"{odd!r} cannot be the name of a column here; names are words, and 'item' and 'view' are taken")
-    return made
-
-
-def _checked(preprocessing: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if preprocessing is None:
-        return None
-    if not isinstance(preprocessing, Mapping) or not preprocessing.get("modalities") or preprocessing.get("version") != 1:
-        raise DataError("preprocessing= is not that of a data set; give Dataset.preprocessing as it was, or none")
-    return preprocessing
-
-
 def _for_one(request: Request) -> Request:
     """In readers, `preprocessing` is that of the one modality."""
     if request.preprocessing is None:
@@ -235,7 +199,7 @@ def _is_hub(source: Any) -> bool:
 
 def _again(source: Dataset, label: Any, columns: Mapping[str, Any] | Sequence[str] | None) -> Dataset:
     """A Dataset as it is, with columns that were given as values."""
-    given = {**({} if label is None else {"label": label}), **_columns(columns)}
+    given = {**({} if label is None else {"label": label}), **columns_asked(columns)}
     more = {}
     for key, value in given.items():
         if isinstance(value, str):

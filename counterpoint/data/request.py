@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from counterpoint.core.errors import LabelError, nearest
+from counterpoint.core.errors import DataError, LabelError, OptionError, nearest
+from counterpoint.data.budget import budget
 from counterpoint.data.columns import Raw
 from counterpoint.data.sources import Source
 
@@ -77,4 +79,49 @@ class Found:
         return self.columns[wanted]()
 
 
+KINDS = ("array", "audio", "graph", "image", "points", "series", "skeleton", "table", "text", "video", "volume")
 SPLITS = {"train": 0, "training": 0, "test": 1, "testing": 1, "val": -1, "valid": -1, "validation": -1, "dev": -1}
+
+
+def request_of(**options: Any) -> Request:
+    """The options of `read`, checked."""
+    unknown = sorted(set(options) - {f.name for f in fields(Request)})
+    if unknown:
+        raise OptionError(f"data.read has no option {unknown[0]!r}{nearest(unknown[0], [f.name for f in fields(Request)])}")
+    on_bad, kind = options.get("on_bad", "error"), options.get("kind")
+    if on_bad not in ("error", "skip"):
+        raise OptionError(f"on_bad = {on_bad!r} is not allowed; it must be 'error' or 'skip'")
+    for each in kind.values() if isinstance(kind, Mapping) else [kind]:
+        if each is not None and each not in KINDS:
+            raise OptionError(f"there is no kind {each!r}{nearest(str(each), KINDS)}")
+    checked = {
+        "columns": columns_asked(options.get("columns")),
+        "modalities": dict(options.get("modalities") or {}),
+        "memory": budget(options.get("memory")),
+        "preprocessing": _checked(options.get("preprocessing")),
+    }
+    return Request(**{**options, **checked})
+
+
+def columns_asked(columns: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]:
+    """`columns=` as key → column or values, checked."""
+    if columns is None:
+        return {}
+    if isinstance(columns, str):
+        columns = [columns]
+    made = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+    odd = next((key for key in made if not isinstance(key, str) or not re.fullmatch(r"[^\W\d]\w*", key) or key in ("item", "view")), None)
+    if odd is not None:
+        raise OptionError(f"{odd!r} cannot be the name of a column here; names are words, and 'item' and 'view' are taken")
+    return made
+
+
+def _checked(preprocessing: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if preprocessing is None:
+        return None
+    if not isinstance(preprocessing, Mapping) or not preprocessing.get("modalities") or preprocessing.get("version") != 1:
+        raise DataError("preprocessing= is not that of a data set; give Dataset.preprocessing as it was, or none")
+    odd = next((kept for kept in preprocessing["modalities"].values() if kept.get("kind") not in KINDS), None)
+    if odd is not None:
+        raise DataError(f"preprocessing= is for {odd.get('kind')!r} data, which are not read; there are: {', '.join(KINDS)}")
+    return preprocessing

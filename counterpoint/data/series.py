@@ -14,7 +14,7 @@ from torch import Tensor
 
 from counterpoint.core.errors import DataError
 from counterpoint.core.recipe import Modality
-from counterpoint.data import drawing
+from counterpoint.data import drawing, grids
 from counterpoint.data.request import Request
 from counterpoint.data.sources import Source
 from counterpoint.data.stores import Converted, Dense, Ragged, offsets
@@ -30,7 +30,7 @@ def fit(rows: Any, hints: Mapping[str, Any], request: Request, where: str) -> di
     axes = (hints.get("axes") or _axes(rows, where)) if ragged else "first"
     values = _flat(rows, axes) if ragged else np.moveaxis(_three(rows), 1, -1).reshape(-1, _three(rows).shape[1])
     values = values.astype(np.float64)
-    known = np.isfinite(values)
+    known = np.abs(values) < grids.LARGEST
     if not known.any():
         raise DataError(f"{where}: the series hold no number, only NaN")
     count = known.sum(0)
@@ -63,8 +63,9 @@ def convert(rows: Any, found: Mapping[str, Any], threads: int = 1) -> Converted:
         if values.shape[1] != len(mean) or values.shape[2] > found["length"]:
             want = f"{len(mean)} channel{'s' * (len(mean) > 1)} of at most {found['length']:,} steps"
             raise DataError(f"the series have shape {rows.shape}; the preparation is for {want}")
-        made = ((values - mean[:, None]) / deviation[:, None]).astype(np.float32)
-        bad = _bad(np.isinf(made).any(axis=(1, 2)), np.isnan(made).all(axis=(1, 2)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = ((values - mean[:, None]) / deviation[:, None]).astype(np.float32)
+        bad = _bad((np.abs(made) > grids.LARGEST).any(axis=(1, 2)), np.isnan(made).all(axis=(1, 2)))
         if made.shape[2] < found["length"]:
             made = np.concatenate([made, np.full((*made.shape[:2], found["length"] - made.shape[2]), np.nan, np.float32)], axis=2)
         return Converted(Dense(torch.from_numpy(made)), bad)
@@ -74,12 +75,13 @@ def convert(rows: Any, found: Mapping[str, Any], threads: int = 1) -> Converted:
         raise DataError(f"the series have {'/'.join(map(str, sorted(width)))} channels; the preparation is for {len(mean)}")
     if len(lengths) and lengths.max() > found["length"]:
         raise DataError(f"a series has {lengths.max():,} steps; the preparation is for at most {found['length']:,}")
-    flat_values = ((_flat(rows, found["axes"]) - mean) / deviation).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        flat_values = ((_flat(rows, found["axes"]) - mean) / deviation).astype(np.float32)
     starts = np.cumsum(lengths) - lengths
     filled = lengths > 0
     infinite, empty = np.zeros(len(rows), bool), np.ones(len(rows), bool)
     if filled.any():
-        infinite[filled] = np.logical_or.reduceat(np.isinf(flat_values).any(1), starts[filled])
+        infinite[filled] = np.logical_or.reduceat((np.abs(flat_values) > grids.LARGEST).any(1), starts[filled])
         empty[filled] = np.logical_and.reduceat(np.isnan(flat_values).all(1), starts[filled])
     store = Ragged(torch.from_numpy(flat_values), offsets(torch.from_numpy(lengths)), found["length"], float("nan"))
     return Converted(store, _bad(infinite, empty))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from counterpoint.core.errors import DataError, nearest
 from counterpoint.core.recipe import Modality
+from counterpoint.data.grids import LARGEST
 from counterpoint.data.request import Request
 from counterpoint.data.sources import Source
 from counterpoint.data.stores import Converted, Dense
@@ -187,10 +188,10 @@ def _running(values: np.ndarray, rows: int) -> bool:
 
 
 def _refuse_infinite(values: np.ndarray, name: str, where: str) -> None:
-    if np.isinf(values).any():
-        raise DataError(
-            f"{where}: the column {name!r} holds inf (row {int(np.flatnonzero(np.isinf(values))[0])}); give a number or leave it empty"
-        )
+    odd = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(odd):
+        shown = "inf" if np.isinf(values[odd[0]]) else f"{values[odd[0]]:.0e}"
+        raise DataError(f"{where}: the column {name!r} holds {shown} (row {int(odd[0])}); give a number below 1e30 or leave it empty")
 
 
 def _listed(names: list[str]) -> str:

@@ -31,6 +31,8 @@ def from_file(path: Path, request: Request) -> Found:
     if kind in (".parquet", ".arrow", ".feather"):
         return from_blocks([where], request, where)
     if kind == ".txt":
+        if request.kind not in (None, "text"):
+            raise DataError(f"{path} holds lines of text; they cannot be read as {request.kind!r}")
         lines = [line for line in rows.whole(path, request.memory).decode("utf-8", "replace").splitlines() if line.strip()]
         return Found("text", Listed(lines), where)
     return from_table(rows.csv(path, request) if kind in (".csv", ".tsv") else rows.json_lines(path, request), request, where)
@@ -75,8 +77,8 @@ def from_frame(frame: Any, request: Request, where: str) -> Found:
     try:
         named = frame.rename(columns=str)
         return from_table(pa.Table.from_pandas(named, preserve_index=False), request, where)
-    except pa.ArrowException as error:
-        raise DataError(f"{where}: a column mixes types ({one_line(error)}); make each column numbers or words") from None
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise DataError(f"{where} is not a plain table ({one_line(error)}); make each column numbers or words, with its own name") from None
 
 
 def from_hub(data: Any, request: Request, where: str) -> Found:

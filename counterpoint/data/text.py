@@ -178,7 +178,7 @@ def _mostly_one_word(texts: Sequence[str]) -> bool:
 def _pretrained(path: str) -> Any:
     from pathlib import Path
 
-    if not Path(path).is_dir():
+    if not isinstance(path, str) or not Path(path).is_dir():
         raise DataError(f"tokenizer = {path!r} is not a folder; give a local folder with a transformers model and its tokeniser")
     transformers = need("transformers", "text")
     try:

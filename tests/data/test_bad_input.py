@@ -111,7 +111,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], type[Exception], s
         {}, DataError, r"1 of 10 items cannot be used: item 3 \(holds NaN or inf\); on_bad='skip'"
     ),
     "inf in an array": (lambda p: holed(FLOATS, np.inf, 3, 1), {}, DataError, "holds NaN or inf"),
-    "NaN everywhere": (lambda p: FLOATS * np.nan, {}, DataError, "every row looked at holds NaN or inf"),
+    "NaN everywhere": (lambda p: FLOATS * np.nan, {}, DataError, "every row looked at holds NaN, inf"),
     "NaN in images": (lambda p: holed(IMAGES, np.nan, 2, 1, 1), {}, DataError, r"item 2 \(holds NaN or inf\)"),
     "inf in series": (lambda p: holed(RNG.normal(size=(9, 2, 20)), -np.inf, 4, 0, 0), {}, DataError, r"item 4 \(holds inf\)"),
     "a series of NaN": (lambda p: [np.ones(5), np.arange(4.0), np.full(3, np.nan)], {}, DataError, r"item 2 \(holds no number\)"),
@@ -130,7 +130,23 @@ CASES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], type[Exception], s
     "complex numbers": (lambda p: FLOATS.astype(complex), {}, DataError, "has type complex128"),
     "words as images": (lambda p: np.array(["a", "b"]), {"kind": "image"}, DataError, "(needs an array|cannot be read)"),
     "size that is none": (lambda p: IMAGES, {"size": -3}, DataError, "size = -3 does not fit images"),
+    "numbers beyond float32": (lambda p: holed(FLOATS, 1e300, 3, 1), {}, DataError, r"item 3 \(holds numbers beyond ±1e30\)"),
+    "an empty name": (lambda p: " ", {}, DataError, "an empty name"),
+    "an endless name": (lambda p: "a" * 5000, {}, DataError, "is not the name of a file"),
+    "memory of odd form": (lambda p: FLOATS, {"memory": "1.2.3GB"}, OptionError, "is not a size"),
+    "tokenizer that is a number": (lambda p: ["a b", "c d"], {"tokenizer": 3}, DataError, "tokenizer = 3 is not a folder"),
+    "preparation with holes": (
+        lambda p: FLOATS,
+        {"preprocessing": {"version": 1, "modalities": {"x": {"kind": "array"}}}},
+        DataError,
+        "preprocessing= is not whole: 'mean' is missing",
+    ),
+    "preparation of no kind": (
+        lambda p: FLOATS, {"preprocessing": {"version": 1, "modalities": {"x": {"kind": "odd"}}}}, DataError, "for 'odd' data"
+    ),
+    "lines as images": (lambda p: write(p / "a.txt", "a\nb\n"), {"kind": "image"}, DataError, "holds lines of text"),
     # npz, npy
+    "npz of one number": (lambda p: npz(p / "a.npz", x=np.array(3)), {}, DataError, "is a single number"),
     "pickled npz": (lambda p: pickled(p / "a.npz"), {}, DataError, "holds Python objects \\(pickled\\), which are never loaded"),
     "npz without x": (lambda p: npz(p / "a.npz", a=FLOATS, b=FLOATS), {}, DataError, "holds a, b; an npz needs the items as 'x'"),
     "npz cut off": (lambda p: cut(npz(p / "a.npz", x=FLOATS)), {}, DataError, "is not a whole .npz file"),
@@ -270,6 +286,19 @@ def test_skipping_leaves_the_good_items(kind: str) -> None:
     assert found.items == (3 if isinstance(good, list) else 9)
     assert found.batch(found.ids).fields["x"].shape[0] == found.items
     assert len(found.preview(found.ids)) == found.items
+
+
+def test_frames_that_are_no_tables() -> None:
+    pandas = pytest.importorskip("pandas")
+    for frame in (pandas.DataFrame(FLOATS[:, :2], columns=["a", "a"]), pandas.DataFrame({"a": [1, "x", None, 2.5]})):
+        with pytest.raises(DataError, match=r"the DataFrame is not a plain table .*; make each column numbers or words") as caught:
+            data.read(frame)
+        assert "\n" not in str(caught.value)
+
+
+def test_masked_values_are_missing() -> None:
+    found = data.read(np.ma.masked_array(FLOATS, mask=np.eye(10, 4)), on_bad="skip")
+    assert found.items == 6
 
 
 def test_an_absent_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
