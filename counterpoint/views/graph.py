@@ -38,13 +38,12 @@ def _keep(graph: Graph, keep: Tensor) -> dict[str, Any]:
 
 def _pair_noise(edges: Tensor, nodes: int, generator: Generator) -> Tensor:
     """(e,) uniform numbers, equal for both directions of an edge: a hash of the unordered pair with a random salt."""
-    salt = draw.integers(edges, generator, 1, 1 << 31, 4)
-    low, high = torch.minimum(edges[0], edges[1]), torch.maximum(edges[0], edges[1])
-    mixed = low * nodes + high
-    for step in range(4):  # multiply, fold, repeat: 64-bit arithmetic that wraps around
-        mixed = (mixed + salt[step]) * (0x5851F42D4C957F2D + 2 * step)
-        mixed = mixed ^ ((mixed >> 29) & 0x7FFFFFFFF)
-    return ((mixed >> 11) & 0xFFFFFF).double().div(float(1 << 24))
+    salt = draw.integers(edges, generator, 1, 1 << 62, 2)
+    mixed = torch.minimum(edges[0], edges[1]).mul_(nodes).add_(torch.maximum(edges[0], edges[1])).add_(salt[0])
+    for factor in (0x5851F42D4C957F2D, 0x2545F4914F6CDD1D):  # multiply and fold: 64-bit arithmetic that wraps around
+        mixed.mul_(factor)
+        mixed.bitwise_xor_((mixed >> 32).bitwise_and_(0xFFFFFFFF)).add_(salt[1])
+    return (mixed >> 20).bitwise_and_(0xFFFFFF).float().mul_(1.0 / (1 << 24))
 
 
 def drop_edges(graph: Graph, generator: Generator, *, share: Share = 0.3, undirected: bool = True) -> tuple[dict[str, Any], Keys]:

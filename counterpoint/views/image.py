@@ -97,13 +97,7 @@ def simclr(
 
 
 def crop(
-    x: Tensor,
-    generator: Generator,
-    *,
-    size: Size = None,
-    area: Pair = (0.08, 1.0),
-    ratio: Pair = (0.75, 4 / 3),
-    flip: Share = 0.5,
+    x: Tensor, generator: Generator, *, size: Size = None, area: Pair = (0.08, 1.0), ratio: Pair = (0.75, 4 / 3), flip: Share = 0.5
 ) -> tuple[Tensor, Keys]:
     """A random crop, resized, mirrored on a share of the items.
 
@@ -211,12 +205,7 @@ def erase(
 
 
 def frequency(
-    x: Tensor,
-    generator: Generator,
-    *,
-    amplitude: NotNegative = 0.3,
-    phase: NotNegative = 0.0,
-    lost: Share = 0.0,
+    x: Tensor, generator: Generator, *, amplitude: NotNegative = 0.3, phase: NotNegative = 0.0, lost: Share = 0.0
 ) -> tuple[Tensor, Keys]:
     """Change the spectrum: amplitudes times a random factor, phases moved, a share of the frequencies set to zero.
 

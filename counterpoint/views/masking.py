@@ -58,8 +58,9 @@ def first(priority: Tensor, there: Tensor, share: float) -> Tensor:
     """The round(share × n) places of highest priority among the n that exist, at least one left visible where n > 1."""
     n = there.sum(1)
     count = torch.minimum((n * share).round().long(), (n - 1).clamp(min=0))
-    ranks = priority.masked_fill(~there, float("-inf")).argsort(1, descending=True).argsort(1)
-    return (ranks < count[:, None]) & there
+    order = priority.masked_fill(~there, float("-inf")).argsort(dim=1, descending=True, stable=True)
+    taken = torch.arange(there.shape[1], device=there.device) < count[:, None]
+    return torch.zeros_like(there).scatter_(1, order, taken)
 
 
 def two(there: Tensor, generator: Generator, *, share: Share = 0.5, disjoint: bool = False) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,7 @@ def _runs(there: Tensor, noise: Tensor, generator: Generator, length: int) -> Te
     b, t = there.shape
     shift = draw.integers(there, generator, 0, length, b)
     run = (torch.arange(t, device=there.device) + shift[:, None]) // length
-    return noise.gather(1, run.clamp(max=t - 1)) + torch.arange(t, device=there.device) * 1e-9
+    return noise.gather(1, run.clamp(max=t - 1))  # equal within a run: the sort is stable, so a run is taken from its start
 
 
 def _block(there: Tensor, noise: Tensor, generator: Generator, shape: tuple[int, ...]) -> Tensor:

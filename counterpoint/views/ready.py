@@ -142,7 +142,7 @@ def _image(modality: Modality, force: float) -> Part:
 
 def _series(modality: Modality, force: float) -> Part:
     return use(
-        series.varied, share=(1 - 0.4 * force, 1.0), warping=0.2 * force, spread=0.2 * force, noise=0.1 * force, hidden=0.1 * force,
+        series.varied, share=(1 - 0.2 * force, 1.0), warping=0.1 * force, spread=0.2 * force, noise=0.1 * force, hidden=0.1 * force,
     )  # fmt: skip
 
 

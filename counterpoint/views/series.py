@@ -64,40 +64,57 @@ def scaling(x: Tensor, generator: Generator, *, spread: NotNegative = 0.2, inver
     return x * (factor * sign[:, None])[:, :, None], {"scale": factor, "sign": sign}
 
 
+def _clock(x: Tensor, generator: Generator, last: Tensor, strength: float, knots: int) -> Tensor:
+    """(b, t) increasing places from 0 to `last` (b, 1): time that runs faster here and slower there."""
+    steps = _steps(x)
+    coarse = (draw.normal(x, generator, len(x), 1, knots + 1) * strength).exp()
+    speed = F.interpolate(coarse, size=x.shape[2], mode="linear", align_corners=True)[:, 0] * (steps < last)
+    clock = speed.cumsum(1) - speed
+    return (clock / clock.gather(1, last.long()).clamp(min=1e-6) * last).minimum(last)
+
+
 def warp(x: Tensor, generator: Generator, *, strength: Annotated[float, Range(0, 0.9)] = 0.2, knots: Count = 4) -> tuple[Tensor, Keys]:
     """Time runs faster here and slower there: a smooth, increasing map of each item's own length onto itself.
 
     strength: the speed varies by about ± this share.
     knots: the speed changes about this many times.
     """
-    t, ends = x.shape[2], lengths(x)
-    coarse = (draw.normal(x, generator, len(x), 1, knots + 1) * strength).exp()
-    speed = F.interpolate(coarse, size=t, mode="linear", align_corners=True)[:, 0]
-    steps = _steps(x)
-    speed = speed * (steps < ends[:, None] - 1)
-    clock = speed.cumsum(1) - speed
-    last = (ends - 1).clamp(min=0)[:, None].float()
-    places = clock / clock.gather(1, last.long()).clamp(min=1e-6) * last
-    view = at(x, places.clamp(max=last))
-    return view.masked_fill((steps >= ends[:, None])[:, None], float("nan")), {}
+    ends = lengths(x)[:, None]
+    view = at(x, _clock(x, generator, (ends - 1).clamp(min=0).float(), strength, knots))
+    return view.masked_fill((_steps(x) >= ends)[:, None], float("nan")), {}
 
 
-def window(x: Tensor, generator: Generator, *, share: Part01 = (0.5, 1.0), stretch: bool = True) -> tuple[Tensor, Keys]:
+def _piece(x: Tensor, generator: Generator, ends: Tensor, share: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """(start, size) (b,) of a random piece of each item's own length, in whole steps."""
+    part = draw.uniform(x, generator, share[0], share[1], len(x))
+    size = (part * ends).round().clamp(min=2).minimum(ends)
+    return (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (ends - size + 1)).floor(), size
+
+
+def window(
+    x: Tensor,
+    generator: Generator,
+    *,
+    share: Part01 = (0.5, 1.0),
+    stretch: bool = True,
+    warping: Annotated[float, Range(0, 0.9)] = 0.0,
+) -> tuple[Tensor, Keys]:
     """A piece of each series.
 
     share: the piece's part of the item's length, uniform between the two.
     stretch: resample the piece to the item's length; otherwise it keeps its speed and what follows is NaN.
+    warping: with `stretch`, the speed of time varies by about ± this share, in the same resampling.
     """
     ends = lengths(x).float()
-    part = draw.uniform(x, generator, share[0], share[1], len(x))
-    size = (part * ends).round().clamp(min=2).minimum(ends)
-    start = (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (ends - size + 1)).floor()
-    steps = _steps(x)
-    last = (ends if stretch else size)[:, None]
-    pace = ((size - 1) / (ends - 1).clamp(min=1))[:, None] if stretch else 1.0
-    view = at(x, (start[:, None] + steps * pace).minimum((start + size - 1).clamp(min=0)[:, None]))
-    keys = {"window": torch.stack([start, start + size], 1)}
-    return view.masked_fill((steps >= last)[:, None], float("nan")), keys
+    start, size = _piece(x, generator, ends, share)
+    steps, last = _steps(x), (ends - 1).clamp(min=0)[:, None]
+    if stretch:
+        clock = _clock(x, generator, last, warping, 4) if warping > 0 else steps.minimum(last)
+        places = start[:, None] + clock * ((size - 1).clamp(min=0)[:, None] / last.clamp(min=1))
+    else:
+        places = start[:, None] + steps.minimum((size - 1).clamp(min=0)[:, None])
+    gone = steps >= (ends if stretch else size)[:, None]
+    return at(x, places).masked_fill(gone[:, None], float("nan")), {"window": torch.stack([start, start + size], 1)}
 
 
 def permutation(x: Tensor, generator: Generator, *, pieces: Count = 4) -> tuple[Tensor, Keys]:
@@ -176,11 +193,15 @@ def varied(
     hidden: share of time set to 0, in runs.
     length: steps in a hidden run, as a share of t.
     """
+    cut = draw.pieces(x.device, len(x), x[0].numel(), 1 << 20) if len(x) else []
+    if len(cut) > 1:  # far beyond a training batch: memory for a piece at a time, not for all
+        chosen = {"share": share, "warping": warping, "spread": spread, "noise": noise, "hidden": hidden, "length": length}
+        made = [varied(x[i], generator, **chosen) for i in cut]  # type: ignore[arg-type]
+        return torch.cat([view for view, _ in made]), {name: torch.cat([done[name] for _, done in made]) for name in made[0][1]}
     keys: Keys = {}
     if share != (1.0, 1.0):
-        x, done = window(x, generator, share=share)
-        keys |= done
-    if warping > 0:
+        x, keys = window(x, generator, share=share, warping=warping)
+    elif warping > 0:
         x, _ = warp(x, generator, strength=warping)
     if spread > 0:
         x, done = scaling(x, generator, spread=spread)

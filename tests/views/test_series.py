@@ -1,0 +1,100 @@
+"""Series: time stays inside each item's own length, gaps stay gaps, and each transform does what it says."""
+
+import torch
+
+from counterpoint.views import series
+
+G = torch.Generator
+NAN = float("nan")
+
+
+def ragged(n=6, c=2, t=40, ends=(40, 25, 10, 2, 1, 33)):
+    x = torch.randn(n, c, t, generator=G().manual_seed(0))
+    for i, end in enumerate(ends[:n]):
+        x[i, :, end:] = NAN
+    return x, torch.tensor(ends[:n])
+
+
+def ramp(n=1, t=50):
+    return torch.arange(t, dtype=torch.float32).expand(n, 1, t).contiguous()
+
+
+def test_lengths_look_at_all_channels():
+    x, ends = ragged()
+    x[0, 0, 30:] = NAN  # the other channel goes on
+    assert torch.equal(series.lengths(x), ends)
+    assert series.lengths(torch.full((1, 2, 5), NAN)).item() == 0
+
+
+def test_every_transform_keeps_lengths():
+    x, ends = ragged()
+    makers = (series.jitter, series.scaling, series.warp, series.window, series.permutation, series.mask, series.frequency, series.varied)
+    for make in makers:
+        for seed in range(5):
+            view, _ = make(x, G().manual_seed(seed))
+            assert torch.equal(series.lengths(view), ends), make.__name__
+
+
+def test_an_empty_series_stays_empty():
+    x = torch.full((2, 1, 8), NAN)
+    assert bool(series.varied(x, G())[0].isnan().all())
+
+
+def test_at_interpolates():
+    assert torch.allclose(series.at(ramp(), torch.tensor([[0.0, 1.5, 48.25, 49.0]])), torch.tensor([[[0.0, 1.5, 48.25, 49.0]]]))
+
+
+def test_warp_is_increasing_and_keeps_the_ends():
+    view, _ = series.warp(ramp(20), G().manual_seed(0), strength=0.5)
+    assert bool((view[:, 0, 1:] >= view[:, 0, :-1]).all())
+    assert torch.allclose(view[:, 0, 0], torch.zeros(20)) and torch.allclose(view[:, 0, -1], torch.full((20,), 49.0), atol=1e-3)
+    assert (view - ramp(20)).abs().max() > 1
+
+
+def test_window_is_the_piece_that_the_key_names():
+    view, keys = series.window(ramp(30), G().manual_seed(0), share=(0.3, 0.8))
+    assert torch.allclose(view[:, 0, 0], keys["window"][:, 0], atol=1e-3)
+    assert torch.allclose(view[:, 0, -1], keys["window"][:, 1] - 1, atol=1e-3)
+    share = (keys["window"][:, 1] - keys["window"][:, 0]) / 50
+    assert share.min() >= 0.29 and share.max() <= 0.81
+    kept, keys = series.window(ramp(30), G().manual_seed(0), share=(0.3, 0.8), stretch=False)
+    assert torch.equal(series.lengths(kept).float(), keys["window"][:, 1] - keys["window"][:, 0])
+
+
+def test_permutation_moves_whole_pieces():
+    view, keys = series.permutation(ramp(5, 42), G().manual_seed(0), pieces=4)
+    assert torch.equal(view.sort(2).values, ramp(5, 42))
+    assert torch.equal(view[:, 0, :40:10], keys["order"].float() * 10)
+    assert torch.equal(view[:, 0, 40:], ramp(5, 42)[:, 0, 40:])
+
+
+def test_frequency_keeps_the_mean_and_loses_what_it_should():
+    x = torch.randn(5, 1, 64, generator=G().manual_seed(0))
+    view, _ = series.frequency(x, G().manual_seed(1))
+    assert torch.allclose(view.mean(2), x.mean(2), atol=1e-5)
+    flat, _ = series.frequency(x, G().manual_seed(1), amplitude=0.0, phase=0.0, lost=1.0)
+    assert torch.allclose(flat, x.mean(2, keepdim=True).expand_as(x), atol=1e-5)
+
+
+def test_jitter_and_scaling_have_their_spread():
+    x = torch.ones(2000, 1, 10)
+    assert abs((series.jitter(x, G().manual_seed(0), scale=0.3)[0] - 1).std() - 0.3) < 0.01
+    view, keys = series.scaling(x, G().manual_seed(0), spread=0.2, invert=0.25)
+    assert abs(keys["scale"].log().std() - 0.2) < 0.02
+    assert abs((keys["sign"] < 0).float().mean() - 0.25) < 0.04
+    assert torch.allclose(view[:, :, 0], keys["scale"] * keys["sign"][:, None])
+
+
+def test_channels_dropped_are_zero_and_gaps_stay():
+    x, _ = ragged()
+    view, keys = series.drop(x, G().manual_seed(0), share=0.5)
+    assert torch.equal(keys["dropped"].sum(1), torch.ones(6, dtype=torch.int64))
+    assert torch.equal(view.isnan(), x.isnan())
+    assert bool((view[keys["dropped"]].nan_to_num(0) == 0).all())
+
+
+def test_a_very_large_batch_is_made_in_pieces_of_the_same_law():
+    x = torch.randn(40_000, 1, 64)
+    view, keys = series.varied(x, G().manual_seed(0))
+    assert view.shape == x.shape and all(len(v) == len(x) for v in keys.values())
+    assert abs(view[:20_000].std() - view[20_000:].std()) < 0.01
