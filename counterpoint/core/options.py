@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import inspect
 import math
+import re
 import sys
 import types
 import typing
@@ -108,18 +109,19 @@ def describe(make: Callable[..., Any]) -> list[tuple[str, str, Any, str]]:
 
 
 def _sentences(doc: str, names: set[str]) -> dict[str, str]:
-    """name → its sentence; lines that are indented more than the name's own line go on with it."""
+    """name → its sentence, from lines "name: sentence"; three spaces part two names on a line, and a line indented deeper goes on."""
     found: dict[str, str] = {}
-    last, depth = "", 0
+    last, depth, written = "", 0, 0
     for line in doc.splitlines():
         indent = len(line) - len(line.lstrip())
-        name, colon, rest = line.strip().partition(":")
-        if colon and name in names and name not in found:
-            found[name], last, depth = rest.strip(), name, indent
-        elif last and line.strip() and indent > depth:
-            found[last] = f"{found[last]} {line.strip()}".strip()
-        else:
-            last = ""
+        for number, piece in enumerate(re.split(r"\s{3,}(?=\w+:)", line.strip())):
+            name, colon, rest = piece.partition(":")
+            if colon and name in names and name not in found:
+                found[name], last, depth, written = rest.strip(), name, indent, number
+            elif last and piece and (indent > depth or number or (written and not colon)):
+                found[last] = f"{found[last]} {piece}".strip()
+            else:
+                last = ""
     return found
 
 

@@ -219,7 +219,8 @@ def choose(
 ) -> Choice:
     """The strongest views that leave the item what it is, among the defaults of three strengths and the presets of the kind.
 
-    data: a data set, or a batch with its `modality`.   labels: as in `measure`.   items: size of the sample.   seed: of the sample.
+    data: a data set, or a batch.   labels: as in `measure`.   modality: what a batch is, which a data set says itself.
+    items: size of the sample.   seed: of the sample.
     keep: with labels, share of the originals' label accuracy above chance that views must keep.
     recognise: without labels (or where the features do not show them), share of views whose nearest original must be their own.
     """

@@ -205,6 +205,21 @@ def test_describe() -> None:
     assert rows["count"] == ["int >= 1", 1, ""]
 
 
+def test_several_options_on_a_line() -> None:
+    def measure(data: Any, *, items: int = 3, kind: str = "", seed: int = 0, why: str = "") -> None:
+        """How much.
+
+        data: what.   items: how many; note: at most ten.   kind: of the data,
+        or none.   seed: of all.
+
+        why: because.
+        It ends here.
+        """
+
+    told = {name: sentence for name, _, _, sentence in describe(measure)}
+    assert told == {"items": "how many; note: at most ten.", "kind": "of the data, or none.", "seed": "of all.", "why": "because."}
+
+
 # ---- names -------------------------------------------------------------------------------------------------------------
 
 
