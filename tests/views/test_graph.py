@@ -1,0 +1,113 @@
+"""Graphs: both directions go together, nodes keep their rows, diffusion and low rank equal their dense twins."""
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint.core.errors import DataError
+from counterpoint.views import graph
+
+G = torch.Generator
+
+
+def made(n=30, e=80, seed=0):
+    one = torch.randint(0, n, (2, e), generator=G().manual_seed(seed))
+    one = torch.unique(torch.stack([one.min(0).values, one.max(0).values])[:, one[0] != one[1]], dim=1)
+    return {"x": torch.randn(n, 6, generator=G().manual_seed(seed)) + 5, "edge_index": torch.cat([one, one.flip(0)], 1)}
+
+
+def pairs(edges):
+    return set(map(tuple, edges.T.tolist()))
+
+
+def test_both_directions_are_dropped_together_on_the_share_asked():
+    big = made(2000, 20_000)
+    view, _ = graph.drop_edges(big, G().manual_seed(0), share=0.3)
+    kept = pairs(view["edge_index"])
+    assert kept < pairs(big["edge_index"]) and all((b, a) in kept for a, b in kept)
+    assert abs(len(kept) / big["edge_index"].shape[1] - 0.7) < 0.015
+    other, _ = graph.drop_edges(big, G().manual_seed(1), share=0.3)
+    both = len(kept & pairs(other["edge_index"])) / big["edge_index"].shape[1]
+    assert abs(both - 0.49) < 0.02, "two views are independent"
+
+
+def test_added_edges_stay_in_their_small_graph():
+    one = made() | {"batch": torch.tensor([0] * 10 + [1] * 20)}
+    one["edge_index"] = one["edge_index"][:, one["batch"][one["edge_index"][0]] == one["batch"][one["edge_index"][1]]]
+    view, _ = graph.add_edges(one, G().manual_seed(0), share=2.0)
+    edges = view["edge_index"]
+    assert edges.shape[1] > 2 * one["edge_index"].shape[1]
+    assert torch.equal(one["batch"][edges[0]], one["batch"][edges[1]])
+    assert not bool((edges[0] == edges[1]).any())
+
+
+def test_weights_follow_their_edges():
+    one = made()
+    one["edge_weight"] = one["edge_index"].sum(0).float()
+    for make in (graph.drop_edges, graph.drop_nodes, graph.subgraph):
+        view, _ = make(one, G().manual_seed(0))
+        assert torch.equal(view["edge_weight"], view["edge_index"].sum(0).float())
+
+
+@pytest.mark.parametrize("make", [graph.drop_nodes, graph.subgraph])
+def test_nodes_left_out_keep_their_row_and_lose_the_rest(make):
+    one = made()
+    view, keys = make(one, G().manual_seed(0))
+    gone = ~keys["kept"]
+    assert view["x"].shape == one["x"].shape and bool((view["x"][gone] == 0).all())
+    assert torch.equal(view["x"][keys["kept"]], one["x"][keys["kept"]])
+    assert not bool(gone[view["edge_index"]].any()) and bool(gone.any())
+
+
+def test_features_by_column_and_by_value():
+    one = made()
+    columns = graph.mask_features(one, G().manual_seed(0), share=0.5)[0]["x"] == 0
+    assert torch.equal(columns.all(0), columns.any(0)) and columns.any(0).sum() == 3
+    values = graph.mask_features(one, G().manual_seed(0), share=0.5, by="value")[0]["x"] == 0
+    assert torch.equal(values.sum(1), torch.full((30,), 3))
+    assert graph.varied(one["x"], G().manual_seed(0))[0].shape == one["x"].shape
+
+
+def test_diffusion_is_personalised_pagerank():
+    one, alpha, walks = made(12, 20), 0.2, 20_000
+    view, _ = graph.diffuse(one, G().manual_seed(0), alpha=alpha, walks=walks, steps=60, least=0.0)
+    dense = torch.zeros(12, 12)
+    dense[tuple(view["edge_index"])] = view["edge_weight"]
+    step = torch.zeros(12, 12, dtype=torch.float64)
+    step[tuple(one["edge_index"])] = 1.0
+    alone = step.sum(1) == 0
+    step[alone, alone] = 1.0
+    step /= step.sum(1, keepdim=True)
+    exact = alpha * torch.linalg.inv(torch.eye(12, dtype=torch.float64) - (1 - alpha) * step)
+    assert (dense - exact).abs().max() < 5 * (0.25 / walks) ** 0.5
+    sparse, _ = graph.diffuse(one, G().manual_seed(0), alpha=alpha, walks=200, least=0.1)
+    assert sparse["edge_weight"].min() >= 0.1
+
+
+def test_low_rank_is_the_singular_value_decomposition():
+    one = made()
+    factors = graph.low_rank(one, G().manual_seed(0), rank=5, passes=6)[0]["factors"]
+    dense = np.zeros((30, 30))
+    dense[tuple(one["edge_index"].numpy())] = 1.0
+    degree = np.maximum(dense.sum(1), 1e-12)
+    dense = dense / np.sqrt(degree[:, None] * degree[None, :])
+    u, s, v = np.linalg.svd(dense)
+    best = np.linalg.norm(dense - (u[:, :5] * s[:5]) @ v[:5])
+    found = np.linalg.norm(dense - (factors[0] @ factors[1].T).numpy())
+    assert found <= best * 1.01
+
+
+def test_a_view_never_changes_the_graph():
+    one = made()
+    before = {k: v.clone() for k, v in one.items()}
+    for make in (graph.varied, graph.add_edges, graph.diffuse, graph.low_rank, graph.drop_nodes):
+        make(one, G().manual_seed(0))
+    assert all(torch.equal(one[k], before[k]) for k in before)
+
+
+def test_no_edges_at_all():
+    empty = {"x": torch.ones(4, 3), "edge_index": torch.zeros(2, 0, dtype=torch.int64)}
+    for make in (graph.varied, graph.add_edges, graph.subgraph, graph.diffuse, graph.drop_nodes):
+        assert make(empty, G().manual_seed(0))[0]["x"].shape == (4, 3)
+    with pytest.raises(DataError, match="edge_index"):
+        graph.drop_edges({"x": torch.ones(2, 2)}, G())
