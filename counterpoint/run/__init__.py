@@ -21,6 +21,7 @@ from counterpoint.run.choices import (
     budget,
     build_recipe,
     check_requirements,
+    choose_views,
     default_method,
     merge,
     plain_only,
@@ -36,6 +37,7 @@ from counterpoint.run.folder import (
     read_config,
     save_embeddings,
     save_model,
+    save_views,
     source_name,
     spec_from,
     versions,
@@ -186,10 +188,10 @@ def fit(
     spec = given.spec
     chosen_method = registry.get(slug)
     own, dotted = sort_options(chosen_method, chosen)
-    recipe = build_recipe(chosen_method, spec, own, dotted, encoder, views_preset)
-    check_requirements(recipe, spec, slug)
     split = split_of(given, settings.seed)
     training_set = training_part(given, split)
+    recipe = build_recipe(chosen_method, spec, own, dotted, encoder, choose_views(views_preset, training_set, tell))
+    check_requirements(recipe, spec, slug)
     settings = budget(settings, training_set.items)
     folder = new_folder(out, slug)
     record = {
@@ -211,6 +213,7 @@ def fit(
         "started": started,
     }
     training = Training(recipe, training_set, settings, folder)  # what can be wrong is wrong before anything is written
+    training.folder = folder = training.fabric.broadcast(folder)
     if training.fabric.global_rank == 0:
         write_config(folder, record)
     return _train(training, given, split, folder, record, spec, tell, on_step, evaluate, report)
@@ -229,6 +232,7 @@ def _train(
     verdict = training.verdict()
     state.write_text(folder / "health.json", json.dumps(verdict, indent=1))
     save_embeddings(run, given, split)
+    save_views(run, given)
     if with_evaluation:
         tell("evaluating")
         result = evaluate(run, given, split, config["settings"]["seed"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +12,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from counterpoint import evaluation
+from counterpoint import encoders, evaluation, views
 from counterpoint.core import options, registry
 from counterpoint.core.errors import OptionError, RequirementError, nearest
-from counterpoint.core.recipe import Recipe, Spec
+from counterpoint.core.recipe import Part, Recipe, Spec
 from counterpoint.training.settings import Settings
 
 READING = ("kind", "label", "text", "columns", "modalities", "size", "limit", "memory", "on_bad", "tokenizer")
@@ -39,20 +39,34 @@ def sort_options(chosen: registry.Method, given: Mapping[str, Any]) -> tuple[dic
 
 
 def build_recipe(
-    chosen: registry.Method, spec: Spec, own: Mapping[str, Any], dotted: Mapping[str, Any], encoder: str | None, preset: str | None
+    chosen: registry.Method, spec: Spec, own: Mapping[str, Any], dotted: Mapping[str, Any], encoder: str | None, transform: Part | None
 ) -> Recipe:
+    """The method's recipe with the encoder and views that `fit` was given, then the dotted paths."""
     recipe = chosen(spec, **own)
     if encoder is not None:
-        from counterpoint import encoders
-
         recipe = recipe.at("encoder.backbone", encoders.named(spec, encoder))
-    if preset is not None:
-        from counterpoint import views
-
-        recipe = recipe.at("views.transform", views.default(spec, strength=cast(Any, preset)))
+    if transform is not None:
+        recipe = recipe.at("views.transform", transform)
     for path, value in dotted.items():
         recipe = recipe.at(path, value)
     return recipe
+
+
+def choose_views(name: str | None, training_set: Any, tell: Callable[[str], None]) -> Part | None:
+    """What `views=` names: weak, default, strong, a preset of the kind, or auto, which measures them on the training items."""
+    if name is None:
+        return None
+    if name == "auto":
+        choice = views.choose(training_set)
+        tell(choice.why)
+        return choice.part
+    kind = training_set.spec.only.kind
+    if name in ("weak", "default", "strong"):
+        return views.default(training_set.spec, strength=cast(Any, name))
+    known = views.presets(kind)[kind]
+    if name not in known:
+        raise OptionError(f"there are no {kind} views called {name!r}{nearest(name, ['auto', 'weak', 'default', 'strong', *known])}")
+    return views.preset(kind, name).transforms[0]
 
 
 def check_requirements(recipe: Recipe, spec: Spec, slug: str) -> None:

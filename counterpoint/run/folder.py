@@ -16,10 +16,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from counterpoint import __version__
+from counterpoint import __version__, views
 from counterpoint.clustering import kmeans
 from counterpoint.core import options
-from counterpoint.core.errors import OptionError, OutputError, RunError
+from counterpoint.core.errors import MissingExtra, OptionError, OutputError, RunError
 from counterpoint.core.recipe import Modality, Spec
 from counterpoint.run.scores import embed
 from counterpoint.training import state
@@ -126,6 +126,29 @@ def save_embeddings(run: Any, given: Any, split: Tensor) -> None:
         }
     )
     write_table(run.folder / "embeddings.parquet", table, pq, OutputError)
+
+
+def save_views(run: Any, given: Any) -> None:
+    """views.png: some items and what the recipe makes of them; nothing where that cannot be drawn."""
+    transform = run.recipe.views.effective().get("transform")
+    if not isinstance(transform, options.Part) or run.spec.kind in ("text", "paired", "graph"):
+        return  # tokens are not readable without their words, and several modalities have no one picture
+    try:
+        picture = views.show(given, transform, seed=run.config["settings"]["seed"])
+    except MissingExtra:
+        return
+    write_bytes(run.folder / "views.png", bytes(picture))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def write_table(path: Path, table: Any, pq: Any, failure: type[Exception]) -> None:

@@ -39,7 +39,7 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, data: Any, settings: Settings, folder: Path, quiet: bool = True) -> None:
-        self.whole, self.settings, self.folder = recipe, settings, folder
+        self.whole, self.settings = recipe, settings
         self.recipe = recipe
         self.fabric = _fabric(settings)
         self.fabric.launch()
@@ -63,7 +63,8 @@ class Training:
         self.drawn, self.position = 0, 0  # passes of the sampler, batches taken of this pass
         self.spent = 0.0
         self.stopped = ""
-        self.metrics = Metrics(folder / "metrics.jsonl", settings.log_every)
+        self.folder = folder
+        self.metrics = Metrics(settings.log_every)
 
     # ---- randomness: a function of (seed, step, purpose), so that nothing but the step needs saving
 
@@ -286,13 +287,13 @@ class Training:
                 self.optimizer(int(number)).load_state_dict(saved)
             self.columns, self.tables = dict(tree["columns"]), dict(tree["tables"])
             self.drawn, self.position, self.spent = tree["drawn"], tree["position"], tree["spent"]
-            self.metrics.restore(tree["metrics"])
+            self.metrics.restore(tree["metrics"], self.folder)
         except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise RunError(f"the checkpoint does not fit this recipe and these data ({str(error).splitlines()[0]})") from None
 
     def save(self) -> None:
         if distributed.rank() == 0:
-            self.metrics.flush()
+            self.metrics.flush(self.folder)
             state.save(self.folder / "checkpoint", self.state(), self.now.step)
         if distributed.world() > 1:
             self.fabric.barrier()
@@ -337,9 +338,9 @@ def _fabric(settings: Settings) -> Any:
     import logging
     import os
 
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     from lightning_fabric import Fabric
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
 
     precision: Any = settings.precision
     on_gpu = settings.accelerator in ("auto", "cuda") and torch.cuda.is_available()

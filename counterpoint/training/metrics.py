@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from counterpoint.training.loop import Training
 
 
+NAME = "metrics.jsonl"
+
+
 class Metrics:
     """Collects what the step logs; on every `every`-th step reads it from the device and looks at the embeddings."""
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, every: int) -> None:
+        self.every = every
         self.history: list[dict[str, Any]] = []
         self._written = 0
         self._loss, self._count, self._items, self._clock = 0.0, 0, 0, time.monotonic()
@@ -62,35 +65,36 @@ class Metrics:
         self.history.append(line)
         return line
 
-    def flush(self) -> None:
-        """Append the lines since the last flush and sync them."""
+    def flush(self, folder: Path) -> None:
+        """Append the lines since the last flush to the folder's metrics.jsonl and sync them."""
+        path = folder / NAME
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8") as file:
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(path, "a", encoding="utf-8") as file:
                 for line in self.history[self._written :]:
                     file.write(json.dumps(_finite(line)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from None
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
         self._written = len(self.history)
 
     def state(self) -> dict[str, Any]:
         return {"lines": len(self.history), "loss": _number(self._loss), "count": self._count}
 
-    def restore(self, tree: dict[str, Any]) -> None:
+    def restore(self, tree: dict[str, Any], folder: Path) -> None:
         """Back to the first `lines` lines, those of the file where this object has none; the file is cut there."""
-        lines = tree["lines"]
-        if len(self.history) < lines and self.path.exists():
-            self.history = [json.loads(text) for text in self.path.read_text(encoding="utf-8").splitlines()[:lines]]
+        lines, path = tree["lines"], folder / NAME
+        if len(self.history) < lines and path.exists():
+            self.history = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()[:lines]]
             for line in self.history:
                 line["loss"] = math.nan if line["loss"] is None else line["loss"]
         self.history = self.history[:lines]
         self._loss, self._count, self._items, self._clock = tree["loss"], tree["count"], 0, time.monotonic()
-        if self.path.exists() or self.history:
+        if path.exists() or self.history:
             from counterpoint.training.state import write_text
 
-            write_text(self.path, "".join(json.dumps(_finite(line)) + "\n" for line in self.history))
+            write_text(path, "".join(json.dumps(_finite(line)) + "\n" for line in self.history))
             self._written = len(self.history)
 
 
