@@ -58,9 +58,7 @@ def fit(
     seed: Annotated[Optional[int], typer.Option(help="Of everything random; 0 by default.")] = None,  # noqa: UP045
     out: Annotated[Optional[Path], typer.Option(help="Folder of the run; a new one under runs/ by default.", metavar="DIR")] = None,  # noqa: UP045
     encoder: Annotated[Optional[str], typer.Option(help="A timm model's name, or the folder of a transformers text encoder.")] = None,  # noqa: UP045
-    views: Annotated[
-        Optional[str], typer.Option(help="Views: weak, default, strong, a preset of the kind, or auto, which measures them.")
-    ] = None,  # noqa: UP045
+    views: Annotated[Optional[str], typer.Option(help="weak, default, strong, a preset, or auto (measured).")] = None,  # noqa: UP045
     size: Annotated[Optional[int], typer.Option(help="Side to which images are resized.")] = None,  # noqa: UP045
     limit: Annotated[Optional[int], typer.Option(help="Use only this many items, drawn at random.")] = None,  # noqa: UP045
     memory: Annotated[Optional[str], typer.Option(help="Stream from disk what is larger than this (8GB).")] = None,  # noqa: UP045
