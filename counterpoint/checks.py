@@ -179,7 +179,9 @@ def agrees_in_two_passes(method: Method, kind: str) -> None:
         for name, one, two in zip(names, *found, strict=True):
             assert (one is None) == (two is None), f"{name} has a gradient in one way and none in the other"
             if one is not None and two is not None:
-                assert torch.allclose(one, two, rtol=1e-3, atol=1e-5 * scale + 1e-9), (
+                # a learned scale's gradient is a sum over all pairs that nearly cancels: rounding is of the size of the loss
+                rounding = 2e-7 * abs(float(log["loss"])) if one.numel() == 1 else 0.0
+                assert torch.allclose(one, two, rtol=1e-3, atol=1e-5 * scale + 1e-9 + rounding), (
                     f"{name}: two passes differ by {(one - two).abs().max():.3g}"
                 )
 

@@ -125,7 +125,7 @@ class Heads(nn.Module):
         self.second = nn.ModuleList(nn.Linear(width, heat, bias=False) for _ in range(count))
         start = torch.randn(count, 1, heat + 1) / math.sqrt(heat)
         start[:, :, -1] = 0.0
-        self.last = nn.ParameterList(nn.Parameter(s) for s in start)
+        self.last = nn.ParameterList(nn.Parameter(s.clone()) for s in start)
 
     def forward(self, out: Mapping[str, Rows], now: Progress) -> Embeddings:
         rows = out["h"]

@@ -52,7 +52,7 @@ def transformed(
     _, _, counted = weights(scores, pairs)
     a, c = scores.anchors, scores.candidates
     place = similarity.top_k(scores, pairs, 1, over="positives").columns[:, 0].clamp(min=0)
-    key = c[place]
+    key = c.index_select(0, place)
     own, query = (a * key).sum(1), a
     if positive is not None:
         factor = _beta(positive, len(a) if per == "row" else 1, a) + (1.0 if extrapolate else 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from counterpoint.core.recipe import Rows, requires
@@ -24,6 +25,7 @@ def same(
     block: str | tuple[str, ...] | None = None,
     exclude: str | tuple[str, ...] = (),
     same_view: bool = True,
+    negatives: Literal["all", "own_view", "shared"] = "all",
     own: bool = True,
     unknown: Literal["negative", "ignored"] = "negative",
     old: Literal["ignored", "positive", "negative"] = "ignored",
@@ -39,6 +41,8 @@ def same(
     block: a key inside which rows meet; rows of different or unknown blocks are ignored (tokens of one item, private candidates).
     exclude: keys of which an equal value makes a pair that is not positive an ignored one (the same class, but no positive).
     same_view: whether rows of the anchor's own view are candidates; without, views meet each other only.
+    negatives: "own_view" leaves only rows of the anchor's own view in the denominator (GroCo), "shared" only those of a queue or bank (MoCo
+        as published); positives then stand there only where the loss puts them, as info_nce does.
     own: whether rows of the anchor's own item are positives whatever the key says; without, those that the key does not match are ignored.
     unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not.
     old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
@@ -59,6 +63,11 @@ def same(
     for name in (exclude,) if isinstance(exclude, str) else exclude:
         ignored.append(Relation.equal(*codes(anchors, candidates, name)).without(positive))
     everyone = Relation.all()
+    if negatives == "own_view":
+        everyone = everyone.within(column(anchors, "view", "anchors"), column(candidates, "view", "candidates"))
+    elif negatives == "shared" and not candidates.shared:
+        stored = candidates.keys["shared"] > 0 if "shared" in candidates.keys else torch.zeros_like(candidates.z[:, 0], dtype=torch.bool)
+        everyone = everyone.within(torch.ones(len(anchors), dtype=torch.int64, device=stored.device), stored.long())
     if unknown == "ignored":
         everyone = everyone.weighted(*(k.to(anchors.z.dtype) for k in known))
     candidate = everyone.without(*ignored)

@@ -57,7 +57,8 @@ class _Network:
         self.first, self.second, self.weight, self.bias = first, second, weight, bias
 
     def __call__(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        hidden = relu(self.first[anchors] + self.second[candidates])
+        # index_select, since the gradient of plain indexing is summed in whatever order the threads come
+        hidden = relu(self.first.index_select(0, anchors) + self.second.index_select(0, candidates))
         return (hidden * self.weight).sum(1) + self.bias  # a sum, not a product of matrices: autocast leaves it alone
 
 

@@ -136,3 +136,11 @@ def test_the_definition(left, right):
             match = (label == label2 != -1) or (same_item and label == label2)
             assert bool(positive[i, j]) == (match and not ignored), (i, j)
             assert bool(negative[i, j]) == (not match and not ignored), (i, j)
+
+
+def test_negatives_of_the_own_view_or_of_the_queue_only():
+    z = views_of([1, 2, 3])
+    assert _letters(pairs.same(z, z, {}, negatives="own_view"))[0] == ".--+.."
+    both = Rows.cat([z, rows(bank=True, item=[2, 9, -1])])
+    assert _letters(pairs.same(z, both, {}, negatives="shared"))[:2] == ["...+..---", "....+..--"]
+    assert _letters(pairs.same(z, z, {}, negatives="shared"))[0] == "...+.."

@@ -1,0 +1,57 @@
+"""AMCL: several projection heads, and in each a learned temperature for every pair, kept sane by a penalty.
+
+Wang et al., "Adaptive Multi-head Contrastive Learning", ECCV 2024.
+L_i = Σ_c −s_ip / τ_ip + s_ik / τ_ik + β (Ω(τ_ip) − Ω(τ_ik)),  k = the hardest negative in head c,  Ω(τ) = m/2 log τ + 1/τ,
+τ(a, b) = low + (high − low) sigmoid(φ_c([z_a ; z_b])).  With more hardest negatives the maximum becomes a log-sum-exp (our smooth form).
+Changes: the projector becomes several heads with a network on pairs each, and the objective their sum.
+"""
+
+from __future__ import annotations
+
+from counterpoint import encoders, losses, pairs, terms
+from counterpoint.core.options import Count, NotNegative, Positive, use
+from counterpoint.core.recipe import Claim, Recipe, Spec, Term
+from counterpoint.core.registry import get, method
+
+
+@method(paper=121, baseline="simclr")
+def amcl(
+    spec: Spec,
+    *,
+    heads: Count = 3,
+    penalty: NotNegative = 0.1,
+    low: Positive = 0.05,
+    high: Positive = 2.0,
+    hardest: Count = 16,
+    detach: bool = False,
+) -> Recipe:
+    """Several heads, one temperature per pair.
+
+    heads: number of projection heads.
+    penalty: β, weight of Ω.
+    low: lowest temperature (1e-5 in the paper, where few pairs dominate).
+    high: highest temperature.
+    hardest: negatives per anchor and head; 1 is the paper's maximum.
+    detach: whether the temperatures' network sees the rows as constants.
+    """
+    loss = use(losses.adaptive, penalty=penalty, low=low, high=high, hardest=hardest)
+    return (
+        get("simclr")(spec)
+        .at("encoder.projector", None)
+        .at("encoder.latent", use(encoders.latent.heads, count=heads, detach=detach))
+        .at("objective", {"heads": Term(use(terms.adaptive_heads, pairs=use(pairs.same), loss=loss))})
+    )
+
+
+CLAIM = Claim(
+    data="cifar10[5000]",
+    metric="knn",
+    settings={"batch": 256},
+    arms={
+        "baseline": "simclr",
+        "one head": {"encoder.latent.count": 1},
+        "hardest negative only": {"objective.heads.compute.loss.hardest": 1},
+        "no penalty": {"objective.heads.compute.loss.penalty": 0.0},
+    },
+    paper="consistent gains over SimCLR, MoCo and Barlow Twins, larger with more kinds of augmentation",
+)

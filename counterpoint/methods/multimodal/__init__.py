@@ -1,0 +1,1 @@
+"""Methods for several kinds of observation of the same items."""
