@@ -6,7 +6,7 @@ import importlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -39,6 +39,11 @@ def build(found: Mapping[str, Found], request: Request) -> Dataset:
         split = np.full(items, -1, np.int8)
     _enough(items, lead.where, request)
     picked = _limited(split, request.limit)
+    columns = _columns(found, items, request)
+    if request.holdout is not None and not (split == 1).any():  # before anything is fitted, so that nothing of the test part is seen
+        label, group = (None if name not in columns.every else columns.every[name].numpy()[picked] for name in ("label", "group"))
+        split = split.copy()
+        split[picked] = request.holdout(label, group)
     fields, bad = {}, np.zeros(len(picked), bool)
     reasons: dict[int, str] = {}
     loose: dict[str, tuple[Found, dict[str, Any], Source, list[Dense | Ragged] | None]] = {}
@@ -58,7 +63,7 @@ def build(found: Mapping[str, Found], request: Request) -> Dataset:
         store: Store = Streamed(kept, _converter(prepared), one.where) if pieces is None else pack(pieces, keep)
         fields[name] = Field(prepared, store, kept if prepared["kind"] in _KEEPS_RAW else None)
     _enough(int(keep.sum()), lead.where, request)
-    return _with_columns(found, fields, items, picked[keep], split[picked[keep]], int(bad.sum()), request)
+    return _joined(found, fields, items, picked[keep], split[picked[keep]], int(bad.sum()), columns, request)
 
 
 def _enough(items: int, where: str, request: Request) -> None:
@@ -182,15 +187,16 @@ def _converter(prepared: Mapping[str, Any]) -> Any:
     return convert
 
 
-def _with_columns(
-    found: Mapping[str, Found],
-    fields: Mapping[str, Field],
-    items: int,
-    kept: np.ndarray,
-    split: np.ndarray,
-    dropped: int,
-    request: Request,
-) -> Dataset:
+@dataclass(frozen=True)
+class Columns:
+    """Columns of all items, encoded: name → (n,), class names, where they are from."""
+
+    every: dict[str, torch.Tensor]
+    names: dict[str, Any]
+    origins: dict[str, str]
+
+
+def _columns(found: Mapping[str, Found], items: int, request: Request) -> Columns:
     lead = next(iter(found.values()))
     known = dict((request.preprocessing or {}).get("names", {}))
     raws: dict[str, columns_of.Raw] = {}
@@ -201,12 +207,27 @@ def _with_columns(
             continue
         holder = next((f for f in found.values() if isinstance(wanted, str) and wanted in f.columns), lead)
         raws[key] = holder.column(key, wanted)
-    every, names, origins = {}, {}, {}
+    made = Columns({}, {}, {})
     for key, raw in raws.items():
-        codes, words = columns_of.encode(key, raw, items, known.get(key))
-        every[key], origins[key] = codes[torch.from_numpy(kept)], raw.origin
+        made.every[key], words = columns_of.encode(key, raw, items, known.get(key))
+        made.origins[key] = raw.origin
         if words is not None:
-            names[key] = words
+            made.names[key] = words
+    return made
+
+
+def _joined(
+    found: Mapping[str, Found],
+    fields: Mapping[str, Field],
+    items: int,
+    kept: np.ndarray,
+    split: np.ndarray,
+    dropped: int,
+    columns: Columns,
+    request: Request,
+) -> Dataset:
+    lead = next(iter(found.values()))
+    every = {key: values[torch.from_numpy(kept)] for key, values in columns.every.items()}
     notes = tuple(note for f in found.values() for note in f.notes)
     if dropped:
         notes += (f"{dropped:,} item{'s' * (dropped > 1)} that cannot be used left out",)
@@ -216,7 +237,7 @@ def _with_columns(
     if tables and len(kept) < items:
         raise DataError(f"{lead.where}: a graph cannot be cut to some of its nodes by limit= or on_bad='skip'")
     ids = torch.arange(len(kept))
-    return Dataset(fields, every, names, torch.from_numpy(split.astype(np.int8)), ids, tables, origins, notes)
+    return Dataset(fields, every, columns.names, torch.from_numpy(split.astype(np.int8)), ids, tables, columns.origins, notes)
 
 
 def _module(kind: str) -> ModuleType:

@@ -31,7 +31,7 @@ from counterpoint.data import arrays, folders, npz, rows, tabular
 from counterpoint.data.build import build
 from counterpoint.data.columns import Raw
 from counterpoint.data.dataset import Dataset
-from counterpoint.data.request import Found, Hook, Request, columns_asked, request_of
+from counterpoint.data.request import Found, Holdout, Hook, Request, columns_asked, request_of
 from counterpoint.data.sources import Listed
 
 
@@ -50,6 +50,7 @@ def read(
     on_bad: str = "error",
     preprocessing: Mapping[str, Any] | None = None,
     progress: Hook | None = None,
+    holdout: Holdout | None = None,
 ) -> Dataset:
     """Read data of any kind. Wrong input is a DataError or LabelError of one line.
 
@@ -66,6 +67,7 @@ def read(
     on_bad: "error" lists items that cannot be used, "skip" leaves them out.
     preprocessing: of an earlier data set: new data are prepared in just that way.
     progress: called with (done, of how many, what) while data are prepared.
+    holdout: (labels, groups) -> split, where the data have no test part of their own: preparation is then fitted on the train part only.
     """
     if isinstance(source, Dataset):
         return _again(source, label, columns)
@@ -82,6 +84,7 @@ def read(
         on_bad=on_bad,
         preprocessing=preprocessing,
         progress=progress,
+        holdout=holdout,
     )
     several = list((preprocessing or {}).get("modalities", ())) not in ([], ["x"])
     if isinstance(source, Mapping) and not hasattr(source, "with_format") and not _is_hub(source):

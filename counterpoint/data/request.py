@@ -16,6 +16,8 @@ from counterpoint.data.sources import Source
 
 Hook = Callable[[int, int, str], None]  # (done, of how many, what is being done): a progress line for long preparation
 
+Holdout = Callable[[Any, Any], Any]  # (labels, groups), (n,) codes or None -> (n,) 0 = train, 1 = test, −1 = neither
+
 
 @dataclass(frozen=True)
 class Request:
@@ -33,6 +35,7 @@ class Request:
     tokenizer: str | None = None
     preprocessing: Mapping[str, Any] | None = None
     progress: Hook | None = None
+    holdout: Holdout | None = None
 
     @property
     def wanted(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from counterpoint.run.choices import (
     check_requirements,
     choose_views,
     default_method,
+    hold_out,
     merge,
     plain_only,
     sort_options,
@@ -72,7 +73,8 @@ class Run:
             source = self.config["data"].get("source")
             if source is None:
                 raise DataError(f"{self.folder} was trained on data in memory; give the data")
-            self._data = data.read(source, preprocessing=self.preprocessing, **self.config["data"]["read"])
+            seed = self.config["settings"]["seed"]
+            self._data = data.read(source, preprocessing=self.preprocessing, holdout=hold_out(seed), **self.config["data"]["read"])
         return self._data
 
     def read(self, source: Any, **how: Any) -> Any:
@@ -182,7 +184,7 @@ def fit(
         encoder = encoders.text_folder(encoder)  # a text encoder reads the ids of its own tokeniser
         reading.setdefault("tokenizer", encoder)
     started = now()
-    given = data.read(source, **reading)
+    given = data.read(source, holdout=hold_out(settings.seed), **reading)
     tell(given.summary())
     slug = method or default_method(given.spec)
     spec = given.spec
@@ -249,7 +251,7 @@ def _resume(
     where = source if source is not None else config["data"]["source"]
     if where is None:
         raise DataError(f"{folder} was started on data in memory; give them again to resume")
-    given = data.read(where, **{**config["data"]["read"], **reading})
+    given = data.read(where, holdout=hold_out(config["settings"]["seed"]), **{**config["data"]["read"], **reading})
     if fingerprint(given) != config["data"]["fingerprint"]:
         raise RunError(f"{where} is not what {folder} was started on ({config['data']['understood']}); resume needs the same data")
     recipe = options.from_plain(config["recipe"])

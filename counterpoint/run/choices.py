@@ -82,17 +82,25 @@ def check_requirements(recipe: Recipe, spec: Spec, slug: str) -> None:
                 )
 
 
+def hold_out(seed: int) -> Callable[[Any, Any], Any]:
+    """What data.read asks where the data have no test part: a fifth where there are labels to score with, else nothing."""
+
+    def holdout(labels: Any, groups: Any) -> np.ndarray:
+        items = len(labels) if labels is not None else 0
+        if labels is None or items < 20 or int((labels >= 0).sum()) < 10:
+            return np.full(items, -1, np.int8) if labels is not None else np.int8(-1)  # type: ignore[return-value]
+        return evaluation.holdout(labels, groups, share=HOLDOUT, seed=seed)
+
+    return holdout
+
+
 def split_of(given: Any, seed: int) -> Tensor:
-    """The data's own parts; else a fifth held out where there are labels to score with; else nothing."""
-    own = given.split
-    if own is not None and bool((own == 1).any()) and bool((own == 0).any()):
-        return cast(Tensor, own)
-    labels = given.columns.get("label")
-    if labels is None or given.items < 20 or int((labels >= 0).sum()) < 10:
-        return torch.full((given.items,), -1, dtype=torch.int8)
-    groups = given.columns.get("group")
-    split = evaluation.holdout(np.asarray(labels), None if groups is None else np.asarray(groups), share=HOLDOUT, seed=seed)
-    return torch.as_tensor(np.asarray(split)).to(torch.int8)
+    """The parts of a data set (0 train, 1 held out, −1 neither): its own, or drawn where labels were given later."""
+    if bool((given.split == 1).any()):
+        return cast(Tensor, given.split)
+    labels, groups = (None if given.columns.get(n) is None else given.columns[n].numpy() for n in ("label", "group"))
+    drawn = torch.full((given.items,), -1, dtype=torch.int8)
+    return drawn.copy_(torch.as_tensor(hold_out(seed)(labels, groups)))
 
 
 def budget(settings: Settings, items: int) -> Settings:
