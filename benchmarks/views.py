@@ -1,7 +1,8 @@
 """How fast views are made, beside the peers, in one run: `python benchmarks/views.py` (about three minutes on two cores).
 
 Every contender makes two views of the same items with the same law: crop, flip, colour jitter, grey (no blur; strength 0.5 at
-32 × 32, 1.0 at 224 × 224). Contenders take turns for several rounds; the best round of each counts, so that a busy machine harms
+32 × 32, 1.0 at 224 × 224). One thing differs: by default we turn the hue linearly (YIQ), the peers in HSV; the line "hue in HSV"
+is the law of the peers exactly. Contenders take turns for several rounds; the best round of each counts, so that a busy machine harms
 all alike. Two figures: items per second of wall time with all threads, and items per second of processor time ("per core"),
 which other programs on the machine disturb less. A peer that is not installed is left out by name.
 
@@ -38,9 +39,9 @@ def pictures(n: int, size: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1).mul(255).to(torch.uint8)
 
 
-def ours(x: torch.Tensor, size: int, strength: float) -> Run:
+def ours(x: torch.Tensor, size: int, strength: float, space: str = "linear") -> Run:
     colours = {"brightness": 0.8 * strength, "contrast": 0.8 * strength, "saturation": 0.8 * strength, "hue": 0.2 * strength}
-    made, generator = views.preset("image", "simclr", size=size, **colours), G().manual_seed(0)
+    made, generator = views.preset("image", "simclr", size=size, space=space, **colours), G().manual_seed(0)
     return lambda: made(x, generator)
 
 
@@ -102,6 +103,7 @@ def images(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     for size, strength, batch, few in ((32, 0.5, 512, 32), (224, 1.0, 32, 8)):
         x = pictures(batch, size)
         contenders: dict[str, tuple[Run, int]] = {"counterpoint": (ours(x, size, strength), batch)}
+        contenders["counterpoint, hue in HSV"] = (ours(x, size, strength, "hsv"), batch)
         for peer, items in ((lightly, few), (torchvision, few), (kornia, batch)):
             try:
                 contenders[peer.__name__] = (peer(x[:items], size, strength), items)
@@ -209,13 +211,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "views.json"))
+    parser.add_argument("--only", choices=("images", "others", "scaling"), help="one part; the other parts of the file are kept")
     parser.add_argument("--size", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.size:
         one_size(options.size[0], int(options.size[1]))
         return
-    speeds = images(options.rounds) | others(max(2, options.rounds // 2))
-    linear = scaling()
+    wanted = (options.only,) if options.only else ("images", "others", "scaling")
+    speeds = images(options.rounds) if "images" in wanted else {}
+    speeds |= others(max(2, options.rounds // 2)) if "others" in wanted else {}
+    linear = scaling() if "scaling" in wanted else {}
     for title, rows in speeds.items():
         print(f"\n{title}, two views{'':20}items/s   per core   ours / peer per core")
         for name, row in rows.items():
@@ -232,11 +237,14 @@ def main() -> None:
         except PackageNotFoundError:
             continue
     about = {"threads": torch.get_num_threads(), "processors": os.cpu_count(), "machine": platform.machine(), "versions": versions}
-    about["load_average"] = os.getloadavg()[0]
+    about["load_average"] = round(os.getloadavg()[0], 1)  # of other programs too: above the number of processors, wall time says little
     target = Path(options.out)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(".new")
-    fresh.write_text(json.dumps({"about": about, "speed": speeds, "scaling": linear}, indent=1) + "\n")
+    old = json.loads(target.read_text()) if options.only and target.exists() else {}
+    abouts = old.get("about", {}) | dict.fromkeys(wanted, about)
+    found = {"about": abouts, "speed": old.get("speed", {}) | speeds, "scaling": old.get("scaling", {}) | linear}
+    fresh.write_text(json.dumps(found, indent=1) + "\n")
     os.replace(fresh, target)
     print(f"\nwritten to {target}")
 
