@@ -152,7 +152,7 @@ def test_names_on_the_pages_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(rf"`((?:{roots})(?:\.[a-zA-Z_]\w*)+)`", text):
-            if name.endswith((".json", ".parquet", ".html")):
+            if name.endswith((".json", ".parquet", ".html", ".png")):
                 continue  # a file of a run folder
             package, *pieces = name.split(".")
             found: Any = importlib.import_module(f"counterpoint.{package}")
