@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -94,13 +95,15 @@ def relations(n: int) -> dict[str, tuple[Relation, Relation]]:
     }
 
 
-@pytest.mark.parametrize("name", list(relations(4)))
-@pytest.mark.parametrize("kind", ["with itself", "others", "unbounded", "cold"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("with itself", name) for name in relations(4)), *((k, n) for k in ("others", "unbounded", "cold") for n in ("index", "label"))],
+)
 def test_no_tensor_grows_with_n_times_m(name: str, kind: str, small_tiles: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from counterpoint.core.similarity import edges, roads, stream
 
     monkeypatch.setattr(edges, "PER_ROW", 4)
-    monkeypatch.setattr(stream, "STRIPE", 256)
+    monkeypatch.setattr(stream, "STRIPE", 2048)
     monkeypatch.setattr(roads, "_SAMPLE", 8)
     monkeypatch.setitem(plan.TILE, "cpu", 24)
     n, d = 120, 2
@@ -149,10 +152,16 @@ def test_second_derivatives_are_right(n: int, itself: bool, small_tiles: None) -
     assert torch.autograd.gradgradcheck(value, inputs, fast_mode=True)
 
 
-def test_second_derivatives_of_one_tile() -> None:
+@pytest.mark.parametrize("loss", [nt_xent, similarity.contrast], ids=["apart", "at once"])
+def test_second_derivatives_of_one_tile(loss: Callable[[Scores, Pairs], Tensor]) -> None:
     pairs = two_views(6)
-    a = rows_of(6, 3, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: nt_xent(similarity.cosine(x, x).divide(0.5), pairs), (a,))
+    a, c = (rows_of(6, 3, seed, torch.float64).requires_grad_() for seed in (0, 1))
+    for value in (
+        lambda x, y: loss(similarity.cosine(x, x).divide(0.5), pairs),
+        lambda x, y: loss(similarity.cosine(x, y).divide(0.5), pairs),
+    ):
+        assert torch.autograd.gradcheck(value, (a, c))
+        assert torch.autograd.gradgradcheck(value, (a, c))
 
 
 def test_second_derivatives_of_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch, small_tiles: None) -> None:
@@ -181,7 +190,7 @@ def test_gradient_of_easy_positives(temperature: float, exponent: int, small_til
     grads = []
     for kind in (torch.float32, torch.float64):
         x = a.to(kind).requires_grad_()
-        loss = nt_xent(similarity.dot(x, x).divide(temperature), pairs)
+        loss = similarity.contrast(similarity.dot(x, x).divide(temperature), pairs)
         (grad,) = torch.autograd.grad(loss.mean(), x)
         assert (loss >= 0).all()
         grads.append(grad.double())
@@ -193,8 +202,9 @@ def test_gradient_of_easy_positives(temperature: float, exponent: int, small_til
 def test_loss_of_an_easy_positive_is_not_zero() -> None:
     """A loss of 1e-12 is 1e-12."""
     z = F.normalize(torch.cat([torch.eye(8), torch.eye(8)]))
-    loss = nt_xent(similarity.cosine(z, z).divide(0.03), two_views(16))
-    torch.testing.assert_close(loss.double(), torch.full((16,), 14 * math.exp(-1 / 0.03), dtype=torch.float64), rtol=1e-4, atol=0.0)
+    for loss in (nt_xent, similarity.contrast):
+        value = loss(similarity.cosine(z, z).divide(0.03), two_views(16)).double()
+        torch.testing.assert_close(value, torch.full((16,), 14 * math.exp(-1 / 0.03), dtype=torch.float64), rtol=1e-4, atol=0.0)
 
 
 @pytest.mark.parametrize("road", ["one tile", "many tiles"])
@@ -272,6 +282,44 @@ def test_no_pairs_at_all_give_zero_with_a_graph() -> None:
     assert a.grad is not None
     assert (a.grad == 0).all()
     assert (similarity.positives_lse(scores, pairs) == -math.inf).all()
+
+
+@pytest.mark.parametrize("kind", ["two views", "other target", "towers", "label", "missing", "no negatives", "weighted", "block", "cold"])
+@pytest.mark.parametrize("tile", [8, 1024])
+def test_contrast_is_softplus_of_negatives_against_positives(kind: str, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plan.TILE, "cpu", tile)
+    n = 20
+    a = rows_of(n).requires_grad_()
+    c = rows_of(n, seed=1).requires_grad_() if kind == "towers" else a
+    me = Relation.itself()
+    target = torch.arange(n).roll(n // 2 if kind != "other target" else 3)
+    label = torch.arange(n) % 3
+    positive: Relation = Relation.index(target)
+    candidate = Relation.all().without(me)
+    if kind == "towers":
+        positive, candidate = Relation.index(torch.arange(n)), Relation.all()
+    elif kind == "label":
+        candidate = Relation.all().without(me, Relation.equal(label))
+    elif kind == "missing":
+        positive = Relation.index(target.masked_fill(target == 4, -1))
+    elif kind == "no negatives":
+        candidate = Relation.index(target)
+    elif kind == "weighted":
+        positive = Relation.equal(label).without(me).weighted(column=1.0 + label)
+    pairs = Pairs(positive, candidate, (n, n), (label % 2, label % 2) if kind == "block" else None)
+    scores = similarity.cosine(a, c).divide(0.01 if kind == "cold" else 0.3)
+    value = similarity.contrast(scores, pairs)
+    P, N = pairs.positives.dense((n, n)).double(), pairs.negatives.dense((n, n)).double()
+    S = scores.matrix().double()
+    expected = []
+    for s, p, q in zip(S, P, N):
+        up, down = (torch.logsumexp(s[w > 0] + w[w > 0].log(), 0) for w in (p, q))
+        expected.append(F.softplus(down - up) if (p > 0).any() and (q > 0).any() else s.sum() * 0)
+    twin = torch.stack(expected)
+    torch.testing.assert_close(value.double(), twin, rtol=1e-5, atol=1e-6)
+    one, two = (torch.autograd.grad(x.square().sum(), (a, c) if kind == "towers" else (a,), retain_graph=True) for x in (value, twin))
+    for first, second in zip(one, two):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4 * max(float(second.abs().max()), 0.1))
 
 
 # ---- the rest of the interface

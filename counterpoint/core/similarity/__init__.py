@@ -2,7 +2,7 @@
 
     scores = similarity.cosine(anchors, candidates).divide(0.1)              # (n, m), never made
     pairs = Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, m))
-    loss = softplus(similarity.negatives_lse(scores, pairs) - similarity.positive_mean(scores, pairs))
+    loss = similarity.contrast(scores, pairs)                                # softplus(negatives_lse − positives_lse)
 
 Tiles of the scores are made, used and dropped, forward and backward; extra memory grows with n + m and with one tile. Where anchors
 are the candidates (the same tensor object) only the upper triangle is computed. Everything is float32 at least, also under autocast.
@@ -15,6 +15,7 @@ from counterpoint.core.similarity.statistics import (
     candidate_count,
     candidate_weight,
     candidates_lse,
+    contrast,
     count,
     edge_scores,
     lse,
@@ -33,7 +34,8 @@ from counterpoint.core.similarity.statistics import (
 )
 
 __all__ = [
-    "DENSE_LIMIT", "Pairs", "Relation", "Scores", "Top", "candidate_count", "candidate_weight", "candidates_lse", "cosine", "count",
-    "dot", "edge_scores", "learned", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse", "positive_count",
-    "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "two_way_lse", "unit", "weight",
+    "DENSE_LIMIT", "Pairs", "Relation", "Scores", "Top", "candidate_count", "candidate_weight", "candidates_lse", "contrast", "cosine",
+    "count", "dot", "edge_scores", "learned", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse",
+    "positive_count", "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "two_way_lse", "unit",
+    "weight",
 ]  # fmt: skip

@@ -56,6 +56,11 @@ class Plan:
         """Whether one tile holds everything."""
         return len(self.stripes) == 1 and len(self.stripes[0][2]) == 1
 
+    def mask_only(self, E: Tensor) -> None:
+        """Write zeros into the one tile there is, where the weight is zero (no soft weights)."""
+        cell = self.stripes[0][2][0]
+        self.mask(cell, E, 0.0, E.new_empty(E.numel() if cell.equal else 0))
+
     def mask(self, cell: Cell, E: Tensor, value: float, scratch: Tensor) -> Tensor | None:
         """Write `value` (0, or a large negative one) where the weight is zero; returns soft weights to multiply with, if there are."""
         if cell.diagonal:

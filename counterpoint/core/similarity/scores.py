@@ -172,7 +172,9 @@ class _Unit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        inverse = x.norm(dim=1, keepdim=True).reciprocal_().nan_to_num_(nan=math.nan, posinf=0.0)  # no direction: no gradient
+        inverse = (
+            torch.linalg.vector_norm(x, dim=1, keepdim=True).reciprocal_().nan_to_num_(nan=math.nan, posinf=0.0)
+        )  # no direction: no gradient
         ctx.save_for_backward(x, inverse)
         return x * inverse
 
@@ -188,6 +190,8 @@ class _Unit(torch.autograd.Function):
 
 def unit(x: Tensor) -> Tensor:
     """Rows of norm 1, in float32 at least. x (n, d); a row of zeros stays zero."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return _Unit.apply(_wide(x))  # type: ignore[no-any-return, no-untyped-call]
     with torch.autocast(x.device.type, enabled=False):
         return _Unit.apply(_wide(x))  # type: ignore[no-any-return, no-untyped-call]
 

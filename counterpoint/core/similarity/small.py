@@ -1,66 +1,175 @@
-"""The log-sum-exp of few rows: one tile, kept for the backward, in as few calls as there can be."""
+"""Few rows: one tile of exponentials, kept for the backward, in as few calls as there can be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from counterpoint.core.similarity import dense
 from counterpoint.core.similarity import plan as plans
-from counterpoint.core.similarity.plan import Plan
-from counterpoint.core.similarity.relation import Relation
-from counterpoint.core.similarity.roads import Job, densely
+from counterpoint.core.similarity.edges import is_plain, is_self
+from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.tiles import HIGH
 
 _TINY = 1e-37
 
+Mask = Callable[[Tensor], object]  # writes 0 into a tile of exponentials
+
 
 def small_lse(scores: Scores, relation: Relation) -> Tensor | None:
     """log Σ_j w_ij exp(s_ij) of bounded scores with one scale; None where this is not the road for it."""
-    n, m = scores.shape
-    scale = scores.scale
-    if not scores.bounded or scores.column is not None or n * m > plans.KEEP or max(n, m) > plans.TILE["cpu"]:
+    if not _is_small(scores):
         return None
-    if isinstance(scale, Tensor) or abs(scale) > HIGH or (scores.row is not None and scores.row is scores.column):
+    found = _mask(scores, relation)
+    if found is None:
         return None
-    plan = plans.plan_of(relation, (n, m), scores.device, scores.selfsame)
-    if not plan.single or plan.row_order is not None or plan.others or plan.soft is not None or plan.column is not None:
-        return None
-    A = scores.anchors.to(scores.dtype)
-    C = None if scores.selfsame else scores.candidates.to(scores.dtype)
-    value: Tensor = _Small.apply(A, C, float(scale), plan, relation)  # type: ignore[no-untyped-call]
+    mask, symmetric = found
+    value: Tensor = _Lse.apply(*_operands(scores), mask, symmetric, relation)  # type: ignore[no-untyped-call]
     return value if scores.row is None else value + scores.row
 
 
-class _Small(torch.autograd.Function):
+def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
+    """softplus(log Σ_negatives exp(s_ij) − s_ip) where every anchor has one positive, named by its index; None elsewhere."""
+    positive = pairs.positive
+    if not _is_small(scores) or positive.form != "index" or not is_plain(positive) or pairs.block is not None:
+        return None
+    target, weights = positive.data
+    if target.dim() != 1 or weights is not None or bool((target < 0).any()):
+        return None
+    candidate = pairs.candidate
+    column = target[:, None]
+    if candidate.form == "all" and _only_self(candidate):
+        mask: Mask = partial(_zero_self_and, target=column, diagonal=bool(candidate.ignored))
+        symmetric = scores.selfsame
+    else:
+        found = _mask(scores, pairs.negatives)
+        if found is None:
+            return None
+        mask, symmetric = found
+    symmetric = symmetric and torch.equal(target[target], torch.arange(len(target), device=target.device))
+    value: Tensor = _Contrast.apply(*_operands(scores), mask, symmetric, column, pairs)  # type: ignore[no-untyped-call]
+    return value
+
+
+def _is_small(scores: Scores) -> bool:
+    n, m = scores.shape
+    if not scores.bounded or scores.column is not None or not 0 < n * m <= plans.KEEP or max(n, m) > plans.TILE["cpu"]:
+        return False
+    return not isinstance(scores.scale, Tensor) and abs(scores.scale) <= HIGH and (scores.row is None or scores.row.dim() == 0)
+
+
+def _operands(scores: Scores) -> tuple[Tensor, Tensor | None, float]:
+    A = scores.anchors.to(scores.dtype)
+    return A, None if scores.selfsame else scores.candidates.to(scores.dtype), float(scores.scale)
+
+
+def _only_self(relation: Relation) -> bool:
+    plain = not relation.inside and relation.row is None and relation.column is None
+    return plain and (not relation.ignored or (len(relation.ignored) == 1 and is_self(relation.ignored[0])))
+
+
+def _zero_self_and(E: Tensor, *, target: Tensor, diagonal: bool) -> None:
+    if diagonal:
+        E.diagonal().fill_(0.0)
+    E.scatter_(1, target, 0.0)
+
+
+def _mask(scores: Scores, relation: Relation) -> tuple[Mask, bool] | None:
+    """(what writes zeros where the weight is zero, whether the relation is symmetric); None where weights are soft or rows sorted."""
+    if relation.form == "all" and _only_self(relation):
+        return partial(_zero_self, diagonal=bool(relation.ignored)), scores.selfsame
+    plan = plans.plan_of(relation, scores.shape, scores.device, scores.selfsame)
+    if not plan.single or plan.row_order is not None or plan.others or plan.soft is not None or plan.column is not None:
+        return None
+    return plan.mask_only, plan.symmetric
+
+
+def _zero_self(E: Tensor, *, diagonal: bool) -> None:
+    if diagonal:
+        E.diagonal().fill_(0.0)
+
+
+class _Lse(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, plan: Plan, relation: Relation) -> Tensor:
+    def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, mask: Mask, symmetric: bool, relation: Relation) -> Tensor:
         L = A * scale
         E = torch.mm(L, (A if C is None else C).T).exp_()
-        cell = plan.stripes[0][2][0]
-        plan.mask(cell, E, 0.0, E.new_empty(E.numel() if cell.equal else 0))
+        mask(E)
         mass = E.sum(1)
         lse = mass.log()
         ctx.save_for_backward(A, C, L, E, mass.clamp_(min=_TINY))  # a row without candidates has only zeros to divide
-        ctx.scale, ctx.plan, ctx.relation = scale, plan, relation
+        ctx.more = scale, symmetric, relation
         return lse
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         A, C, L, E, mass = ctx.saved_tensors
-        needs = ctx.needs_input_grad[:2]
+        scale, symmetric, relation = ctx.more
         if torch.is_grad_enabled():
-            job = Job("lse", ctx.relation, number=ctx.scale)
-            found = densely(job, ctx.plan, (A, C, None, None, None), (*needs, False, False, False), (g,))
-            return found[0], found[1], None, None, None
+            return *_second(ctx, A, C, scale, g, lambda S: dense.lse(S, _dense(relation, S))), None, None, None, None
         u = (g / mass)[:, None]
-        if ctx.plan.symmetric:
-            return ((u + u.T).mul_(E) @ A).mul_(ctx.scale), None, None, None, None
-        G = E * u
-        dA = (G @ (A if C is None else C)).mul_(ctx.scale) if needs[0] else None
-        dC = G.T @ L if needs[1] or (C is None and needs[0]) else None
-        if C is None and dA is not None and dC is not None:
-            dA, dC = dA.add_(dC), None
-        return dA, dC, None, None, None
+        G = (u + u.T).mul_(E) if symmetric else E * u
+        return *_pull(ctx, G, A, C, L, scale, symmetric), None, None, None, None
+
+
+class _Contrast(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, mask: Mask, symmetric: bool, target: Tensor, pairs: Pairs) -> Tensor:
+        L = A * scale
+        E = torch.mm(L, (A if C is None else C).T)
+        own = E.gather(1, target)
+        mask(E.exp_())
+        mass = E.sum(1, keepdim=True)
+        loss = F.softplus(mass.log() - own)
+        ctx.save_for_backward(A, C, L, E, mass.clamp_(min=_TINY), loss)
+        ctx.more = scale, symmetric, target, pairs
+        return loss[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        A, C, L, E, mass, loss = ctx.saved_tensors
+        scale, symmetric, target, pairs = ctx.more
+        if torch.is_grad_enabled():
+            return *_second(ctx, A, C, scale, g, lambda S: _dense_contrast(S, pairs, target)), None, None, None, None, None
+        pull = torch.expm1(-loss).mul_(g[:, None])  # −(1 − e^−L) g: the share of the negatives, exact where it is small
+        u = pull / mass
+        if symmetric:
+            G = (u + u.T).mul_(E).scatter_(1, target, -(pull + pull[target[:, 0]]))
+        else:
+            G = (E * u).scatter_(1, target, -pull)
+        return *_pull(ctx, G.neg_(), A, C, L, scale, symmetric), None, None, None, None, None
+
+
+def _pull(
+    ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, L: Tensor, scale: float, symmetric: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    needs = ctx.needs_input_grad
+    dA = (G @ (A if C is None else C)).mul_(scale) if needs[0] else None
+    if C is not None:
+        return dA, G.T @ L if needs[1] else None
+    return dA if symmetric or dA is None else dA.addmm_(G.T, L), None
+
+
+def _second(
+    ctx: Any, A: Tensor, C: Tensor | None, scale: float, g: Tensor, formula: Callable[[Tensor], Tensor]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradient as a graph of its own, for second derivatives."""
+    needs = ctx.needs_input_grad[:2]
+    with torch.enable_grad():
+        value = formula((A * scale) @ (A if C is None else C).T)
+        found = iter(torch.autograd.grad(value, [x for x, need in zip((A, C), needs) if need and x is not None], g, create_graph=True))
+    return tuple(next(found) if need else None for need in needs)  # type: ignore[return-value]
+
+
+def _dense(relation: Relation, S: Tensor) -> Tensor:
+    return relation.dense((S.shape[0], S.shape[1]), S.device).to(S.dtype)
+
+
+def _dense_contrast(S: Tensor, pairs: Pairs, target: Tensor) -> Tensor:
+    return F.softplus(dense.lse(S, _dense(pairs.negatives, S)) - S.gather(1, target)[:, 0])

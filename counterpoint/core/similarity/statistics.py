@@ -8,15 +8,16 @@ from functools import wraps
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, weigh
-from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
+from counterpoint.core.similarity.relation import Pairs, Relation, check_shape, edge_numbers, numbered_edges
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
-from counterpoint.core.similarity.small import small_lse
+from counterpoint.core.similarity.small import small_contrast, small_lse
 from counterpoint.core.similarity.stream import stream_mass, top_columns
 
 P = ParamSpec("P")
@@ -68,6 +69,20 @@ def negatives_lse(scores: Scores, pairs: Pairs) -> Tensor:
 def positives_lse(scores: Scores, pairs: Pairs) -> Tensor:
     """log Σ_j w_ij exp(s_ij) over the positives: (n,). A row without positives: −∞, gradient 0."""
     return lse(scores, relation_of(pairs, "positives"))
+
+
+def contrast(scores: Scores, pairs: Pairs) -> Tensor:
+    """softplus(N_i − P_i) = −log( e^{P_i} / (e^{P_i} + e^{N_i}) ), N, P = negatives_lse, positives_lse: (n,).
+
+    Exact for easy positives, where the difference of a logarithm over all candidates and P loses its gradient. Rows without positives,
+    and rows without negatives: 0.
+    """
+    value = _small_contrast(scores, pairs)
+    if value is not None:
+        return value
+    own = positives_lse(scores, pairs)
+    counted = own != -torch.inf
+    return torch.where(counted, F.softplus(negatives_lse(scores, pairs) - own.masked_fill(~counted, 0.0)), 0.0)
 
 
 def positive_mean(scores: Scores, pairs: Pairs) -> Tensor:
@@ -154,6 +169,12 @@ def lse(scores: Scores, relation: Relation) -> Tensor:
     value = small_lse(scores, bare)
     value = run(scores, bare, "lse")[0] if value is None else value
     return value if row is None else value + row.to(value.dtype).log()
+
+
+@_full_precision
+def _small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
+    check_shape(pairs.positive, scores.shape)
+    return small_contrast(scores, pairs)
 
 
 @_full_precision
@@ -315,9 +336,7 @@ def _mass(relation: Relation, shape: tuple[int, int], device: torch.device | Non
     device = device or _device(relation) or torch.device("cpu")
     key = ("mass", shape, device, indicator)
     if key not in relation.cache:
-        ones = torch.ones(shape[1], 1, dtype=torch.float64, device=device)
-        closed = weigh(relation, ones, shape[0], indicator)
-        relation.cache[key] = stream_mass(relation, shape, device, indicator) if closed is None else closed[:, 0]
+        relation.cache[key] = _closed_mass(relation, shape, device, indicator)
     found: Tensor = relation.cache[key]
     return found
 
@@ -326,6 +345,22 @@ def _pairs_device(pairs: Pairs) -> torch.device | None:
     if pairs.block is not None:
         return pairs.block[0].device
     return _device(pairs.positive) or _device(pairs.candidate)
+
+
+def _closed_mass(relation: Relation, shape: tuple[int, int], device: torch.device, indicator: bool) -> Tensor:
+    n, m = shape
+    plain = relation.row is None and relation.column is None
+    few = edges_of(relation, shape, device)
+    if few is not None and (few.weights is None or indicator):
+        return torch.ones(n, dtype=torch.float64, device=device) if few.single else torch.bincount(few.rows, minlength=n).double()
+    if relation.form == "all" and plain and not relation.inside:
+        lists = [edges_of(other, shape, device) for other in relation.ignored]
+        numbers = [edge_numbers(e.rows, e.columns) for e in lists if e is not None]
+        if len(numbers) == len(lists):
+            taken = numbered_edges(torch.unique(torch.cat(numbers)))[0] if numbers else torch.empty(0, dtype=torch.int64, device=device)
+            return m - torch.bincount(taken, minlength=n).double()
+    closed = weigh(relation, torch.ones(m, 1, dtype=torch.float64, device=device), n, indicator)
+    return stream_mass(relation, shape, device, indicator) if closed is None else closed[:, 0]
 
 
 def _weights(scores: Scores, relation: Relation) -> Tensor:
