@@ -104,8 +104,8 @@ class Contrast:
     @property
     def by_row(self) -> bool:
         """Whether a row's loss depends on its own anchor alone; then processes share the anchors among them (see `joint`)."""
-        needs_all = getattr(self.loss.make, "__joint__", False)
-        return not (self.loss.effective().get(needs_all) if isinstance(needs_all, str) else needs_all)
+        marks = [(part, getattr(part.make, "__joint__", False)) for part in (self.loss, self.pairs)]
+        return not any(part.effective().get(mark) if isinstance(mark, str) else mark for part, mark in marks)
 
     def _zipped(self, out: Embeddings, tables: Mapping[str, Any], now: Progress) -> RowLoss:
         stems = [str(s).removesuffix("/*") for s in (self.anchors, self.candidates)]
@@ -252,7 +252,7 @@ def requires(**needs: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callabl
 
 
 def joint(option: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare that a loss's rows depend on each other (a softmax over anchors, say), always or where `option` is on.
+    """Declare that rows of a loss or a pair rule depend on each other (a softmax over anchors, say), always or where `option` is on.
 
     With several processes each then computes it over the anchors of all, so that it equals the loss of the whole batch.
     """

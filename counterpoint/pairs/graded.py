@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from counterpoint.core.errors import RequirementError, nearest
 from counterpoint.core.options import Count, NotNegative, Part, Positive, use
-from counterpoint.core.recipe import UNKNOWN, Rows, requires
+from counterpoint.core.recipe import UNKNOWN, Rows, joint, requires
 from counterpoint.core.similarity import Pairs, Relation
 from counterpoint.pairs.keys import column, compose, identity, older
 from counterpoint.pairs.overlap import overlapping
@@ -114,6 +114,7 @@ def weighted(
     return Pairs(found.positive.weighted(one, two), found.candidate.weighted(None, three), found.shape, found.block)
 
 
+@joint("counted")
 @requires(column=("{key}",))
 def proxies(
     anchors: Rows, candidates: Rows, tables: Mapping[str, Any], *, key: str = "label", other: str | None = None, counted: bool = True
@@ -121,7 +122,7 @@ def proxies(
     """Anchors against one vector per class: the class's own is positive, only classes of the batch compete (PCR, paper 103).
 
     With `counted` a class stands in the denominator as often as it has anchors: w_c = n_c, a column bias of log n_c. Use it with
-    `losses.supervised`. With several processes, each counts its own anchors.
+    `losses.supervised`.
 
     key: the label of an anchor, −1 = unknown: does not count.
     other: the label of a candidate, where its name differs.

@@ -36,6 +36,32 @@ OBJECTIVES = {
     "supervised_in": contrast(use(losses.supervised, temperature=0.2, mean="in"), use(pairs.same, key="label")),
     "sigmoid": contrast(use(losses.sigmoid)),
     "cosine_regression": contrast(use(losses.cosine_regression), use(pairs.same, same_view=False)),
+    "info_nce_each": contrast(use(losses.info_nce, several="each", negatives="mean"), use(pairs.same, key="label")),
+    "margin": contrast(use(losses.margin)),
+    "triplet": contrast(use(losses.triplet, margin=1.0, mining="all"), use(pairs.same, key="label")),
+    "multi_similarity": contrast(use(losses.multi_similarity, negative=10.0), use(pairs.same, key="label")),
+    "cacr": contrast(use(losses.cacr)),
+    "groco": contrast(use(losses.groco, nearest=5, detach=False)),
+    "reweighted": contrast(use(losses.reweighted, prior=0.1)),
+    "density_ratio": contrast(use(losses.density_ratio)),
+    "mixed_negatives": contrast(
+        use(losses.mixed_negatives, hardest=1, between=2, towards=0)
+    ),  # one negative: mixtures are no matter of chance
+    "proxies": contrast(use(losses.supervised), use(pairs.proxies, other="cluster"), candidates="centres"),
+    "boosted": Term(
+        use(terms.referenced, pairs=use(pairs.same), loss=use(losses.boosted), reference_anchors="old", reference_candidates="old")
+    ),
+    "similarity_distillation": Term(
+        use(
+            terms.referenced,
+            pairs=use(pairs.same),
+            loss=use(losses.similarity_distillation),
+            reference_anchors="old",
+            reference_candidates="old",
+        )
+    ),
+    "cluster_proxies": Term(use(terms.clustered, pairs=use(pairs.same), loss=use(losses.cluster_proxies), key="label")),
+    "distilled": Term(use(terms.distilled, loss=use(losses.distillation, centring="batch"), teacher="old")),
     "queue": contrast(use(losses.info_nce, temperature=0.2), candidates=("z", "bank")),
     "vicreg": paired(use(losses.vicreg)),
     "barlow_twins": paired(use(losses.barlow_twins)),
@@ -62,6 +88,8 @@ class Toy(nn.Module):
             "z": Rows(z, keys, False, ("global", "global")),
             "prototypes": Rows(self.prototypes, {"item": -torch.ones(4, dtype=torch.long)}, True),
             "bank": Rows(self.bank, stale, True),
+            "old": Rows(z.detach() ** 2, keys, False, ("global", "global")),
+            "centres": Rows(self.prototypes, {"item": -torch.ones(4, dtype=torch.long), "cluster": torch.arange(4)}, True),
         }
 
 
