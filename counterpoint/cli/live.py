@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from types import TracebackType
@@ -16,7 +17,7 @@ class Live:
     """On a terminal a bar that moves; otherwise a plain line now and then. Loss stands beside its chance level."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+        self.quiet = quiet or os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0"  # one process speaks for all
         self.console = Console(highlight=False)
         self.bar: Progress | None = None
         self.task: Any = None

@@ -63,7 +63,8 @@ class Setting:
         """How everything was measured, as one sentence that stands beside the figures."""
         train, test = self.known(self.train), self.known(self.test)
         part = "the test items" if len(self.test) else "all items"
-        text = [about, f"split {self.how}: {len(self.train)} train and {len(self.test)} test items"]
+        parts = f"{len(self.train)} train and {len(self.test)} test items"
+        text = [about, f"split {self.how}: {parts}" if len(self.train) else f"no train part: all {len(self.test)} items measured"]
         if bool((self.labels >= 0).any()):
             unknown = len(self.train) + len(self.test) - len(train) - len(test)
             text[-1] += f", {unknown} of them without a label and left out of all that needs labels" * bool(unknown)

@@ -59,14 +59,8 @@ def choose_views(name: str | None, training_set: Any, tell: Callable[[str], None
     if name == "auto":
         choice = views.choose(training_set)
         tell(choice.why)
-        return choice.part
-    kind = training_set.spec.only.kind
-    if name in ("weak", "default", "strong"):
-        return views.default(training_set.spec, strength=cast(Any, name))
-    known = views.presets(kind)[kind]
-    if name not in known:
-        raise OptionError(f"there are no {kind} views called {name!r}{nearest(name, ['auto', 'weak', 'default', 'strong', *known])}")
-    return views.preset(kind, name).transforms[0]
+        return choice.transform
+    return views.named(training_set.spec, name=name)
 
 
 def check_requirements(recipe: Recipe, spec: Spec, slug: str) -> None:

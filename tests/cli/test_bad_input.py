@@ -73,10 +73,10 @@ CASES = {
     "an object array": lambda t: (["fit", npz(t / "a.npz", x=np.array([{}, []] * 10, dtype=object))], "object|pickle"),
     "words in a numeric array": lambda t: (
         ["fit", npz(t / "a.npz", x=np.array(["a", "b"] * 10)), "--kind", "array"],
-        "dtype|number|numeric",
+        "shape|dtype|number|numeric",
     ),
     "a truncated npz": lambda t: (["fit", truncated(t / "a.npz")], "a.npz"),
-    "an npz without x": lambda t: (["fit", npz(t / "a.npz", data=VECTORS)], "x"),
+    "an npz without x": lambda t: (["fit", npz(t / "a.npz", p=VECTORS, q=VECTORS)], "x_train"),
     "labels of the wrong length": lambda t: (["fit", npz(t / "a.npz", x=VECTORS, y=np.arange(7))], "30|7"),
     "an unknown label column": lambda t: (["fit", csv(t / "a.csv", TABLE), "--label", "specis"], "species"),
     "unreadable images": lambda t: (["fit", image_folder(t / "photos", broken=True)], "broken.png"),
