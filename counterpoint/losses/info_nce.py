@@ -40,6 +40,8 @@ def info_nce(
     """
     scores = scores.divide(temperature)  # type: ignore[arg-type]
     positive, negative, counted = weights(scores, pairs)
+    if several == "together" and negatives == "sum":
+        return finish(similarity.contrast(scores, pairs), counted, (negative / positive.clamp(min=1e-30)).log1p())
     against = similarity.negatives_lse(scores, pairs)
     if negatives == "mean":
         against = against - negative.clamp(min=1e-30).log()

@@ -8,10 +8,8 @@ from torch import Tensor
 from counterpoint.core import similarity
 from counterpoint.core.errors import DataError, LabelError
 from counterpoint.core.options import Positive, check
-from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Relation, Scores
 from counterpoint.losses.decoupled import decoupled
-from counterpoint.losses.info_nce import info_nce
 from counterpoint.losses.rows import aligned
 from counterpoint.losses.supervised import supervised
 
@@ -24,7 +22,7 @@ def nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1)
     temperature: t > 0, a number or a scalar tensor that may learn.
     """
     scores, pairs = _two_views("nt_xent", first, second, temperature)
-    return info_nce(scores, pairs, temperature=1.0).mean()
+    return similarity.contrast(scores, pairs).mean()
 
 
 def decoupled_nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1) -> Tensor:
@@ -63,8 +61,7 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     aligned("clip", first, second)
     scores = _cosine("clip", first, second, temperature)
     pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
-    both: list[RowLoss] = [info_nce(s, pairs, temperature=1.0) for s in (scores, scores.transposed())]
-    return (both[0].mean() + both[1].mean()) / 2
+    return (similarity.contrast(scores, pairs).mean() + similarity.contrast(scores.transposed(), pairs).mean()) / 2
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:

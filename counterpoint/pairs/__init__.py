@@ -6,10 +6,10 @@ from counterpoint.pairs.graded import overlap, product, proxies, soft, weighted
 from counterpoint.pairs.graph import graph, known, neighbours, powers
 from counterpoint.pairs.hierarchy import hierarchy
 from counterpoint.pairs.near import near
-from counterpoint.pairs.same import same
+from counterpoint.pairs.same import itself, same
 from counterpoint.pairs.show import show
 
 __all__ = [
-    "both", "counterfactual", "either", "graph", "hierarchy", "known", "near", "neighbours", "overlap", "powers", "product", "proxies",
-    "same", "show", "soft", "weighted",
+    "both", "counterfactual", "either", "graph", "hierarchy", "itself", "known", "near", "neighbours", "overlap", "powers", "product",
+    "proxies", "same", "show", "soft", "weighted",
 ]  # fmt: skip

@@ -76,6 +76,20 @@ def same(
     return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
 
 
+def itself(anchors: Rows, candidates: Rows, tables: Mapping[str, Any]) -> Pairs:
+    """Positive: the row itself, whose cosine is 1. Candidate: it and the rows of other items; other rows of its item are ignored.
+
+    With `losses.info_nce(negatives="mean")` the repulsion of cMIM (paper 007), which needs no second view.
+    """
+    myself = identity(anchors, candidates)
+    kin = (
+        Relation.equal(anchors.keys["item"], candidates.keys["item"]).without(myself)
+        if "item" in anchors.keys and "item" in candidates.keys
+        else Relation.none()
+    )
+    return Pairs(myself, Relation.all().without(kin), (len(anchors), len(candidates)))
+
+
 def _matching(
     anchors: Rows, candidates: Rows, key: str | tuple[str, ...], other: str | tuple[str, ...] | None, own: bool
 ) -> tuple[Relation, tuple[Tensor, Tensor]]:

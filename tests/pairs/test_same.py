@@ -144,3 +144,10 @@ def test_negatives_of_the_own_view_or_of_the_queue_only():
     both = Rows.cat([z, rows(bank=True, item=[2, 9, -1])])
     assert _letters(pairs.same(z, both, {}, negatives="shared"))[:2] == ["...+..---", "....+..--"]
     assert _letters(pairs.same(z, z, {}, negatives="shared"))[0] == "...+.."
+
+
+def test_the_row_itself_as_its_positive():
+    z = views_of([1, 2])
+    assert _letters(pairs.itself(z, z, {})) == ["+-.-", "-+-.", ".-+-", "-.-+"]
+    bare = rows(item=[1, 2])
+    assert _letters(pairs.itself(bare, bare, {})) == ["+-", "-+"]
