@@ -15,7 +15,7 @@ from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.plan import Plan, plan_of
 from counterpoint.core.similarity.relation import Relation
 from counterpoint.core.similarity.scores import DENSE_LIMIT, Scores
-from counterpoint.core.similarity.tiles import HIGH, Sums, Tiles, Turn, exp_sums, exp_turn, finish, function_sums, function_turn, pull
+from counterpoint.core.similarity.tiles import BITS, HIGH, Sums, Tiles, Turn, exp_sums, exp_turn, finish, function_sums, function_turn, pull
 
 _LEAST, _MOST = 1.9e-22, 3.7e32  # e⁻⁵⁰, e⁷⁵: a sum between these has lost nothing to the clamp at e^±80
 _SAMPLE = 256
@@ -35,6 +35,7 @@ class Job:
     number: float = 1.0  # the scale, where it is no tensor
     mirrored: bool = False  # `row` stands for the columns too
     learning: bool = True
+    bits: bool = True  # scores in bits, where only their exponentials are wanted
 
 
 def fits_both(scores: Scores) -> bool:
@@ -168,7 +169,8 @@ def _tiles(job: Job, plan: Plan, A: Tensor, C: Tensor | None, scale: Tensor | No
     column = row if job.mirrored else column
     rows = None if row is None else _ordered(row, plan.row_order).to(A.dtype)
     columns = None if column is None else _ordered(column, plan.column_order).to(A.dtype)
-    return Tiles(left, right, job.number if scale is None else scale, rows, columns, plan)
+    unit = BITS if job.kind in ("lse", "both") and job.bits else 1.0
+    return Tiles(left, right, job.number if scale is None else scale, rows, columns, plan, unit)
 
 
 def tiles_of(scores: Scores, plan: Plan) -> Tiles:
@@ -176,7 +178,7 @@ def tiles_of(scores: Scores, plan: Plan) -> Tiles:
     A, C = scores.anchors.to(scores.dtype), scores.candidates.to(scores.dtype)
     scale = scores.scale if isinstance(scores.scale, Tensor) else None
     row = None if scores.row is None else scores.row.expand(len(A))
-    job = Job("lse", plan.relation, number=1.0 if scale is not None else float(scores.scale))  # type: ignore[arg-type]
+    job = Job("lse", plan.relation, number=1.0 if scale is not None else float(scores.scale), bits=False)  # type: ignore[arg-type]
     return _tiles(job, plan, A, C, scale, row, scores.column)
 
 

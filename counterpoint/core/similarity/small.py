@@ -15,7 +15,7 @@ from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.edges import is_plain, is_self
 from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import Scores
-from counterpoint.core.similarity.tiles import HIGH
+from counterpoint.core.similarity.tiles import BITS, HIGH
 
 _TINY = 1e-37
 
@@ -98,42 +98,40 @@ def _zero_self(E: Tensor, *, diagonal: bool) -> None:
 class _Lse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, mask: Mask, symmetric: bool, relation: Relation) -> Tensor:
-        L = A * scale
-        E = torch.mm(L, (A if C is None else C).T).exp_()
+        E = torch.mm(A * (scale * BITS), (A if C is None else C).T).exp2_()
         mask(E)
         mass = E.sum(1)
         lse = mass.log()
-        ctx.save_for_backward(A, C, L, E, mass.clamp_(min=_TINY))  # a row without candidates has only zeros to divide
+        ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY))  # a row without candidates has only zeros to divide
         ctx.more = scale, symmetric, relation
         return lse
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        A, C, L, E, mass = ctx.saved_tensors
+        A, C, E, mass = ctx.saved_tensors
         scale, symmetric, relation = ctx.more
         if torch.is_grad_enabled():
             return *_second(ctx, A, C, scale, g, lambda S: dense.lse(S, _dense(relation, S))), None, None, None, None
         u = (g / mass)[:, None]
         G = (u + u.T).mul_(E) if symmetric else E * u
-        return *_pull(ctx, G, A, C, L, scale, symmetric), None, None, None, None
+        return *_pull(ctx, G, A, C, scale, symmetric), None, None, None, None
 
 
 class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, mask: Mask, symmetric: bool, target: Tensor, pairs: Pairs) -> Tensor:
-        L = A * scale
-        E = torch.mm(L, (A if C is None else C).T)
-        own = E.gather(1, target)
-        mask(E.exp_())
+        E = torch.mm(A * (scale * BITS), (A if C is None else C).T)
+        own = E.gather(1, target).mul_(1 / BITS)
+        mask(E.exp2_())
         mass = E.sum(1, keepdim=True)
         loss = F.softplus(mass.log() - own)
-        ctx.save_for_backward(A, C, L, E, mass.clamp_(min=_TINY), loss)
+        ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY), loss)
         ctx.more = scale, symmetric, target, pairs
         return loss[:, 0]
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        A, C, L, E, mass, loss = ctx.saved_tensors
+        A, C, E, mass, loss = ctx.saved_tensors
         scale, symmetric, target, pairs = ctx.more
         if torch.is_grad_enabled():
             return *_second(ctx, A, C, scale, g, lambda S: _dense_contrast(S, pairs, target)), None, None, None, None, None
@@ -143,17 +141,15 @@ class _Contrast(torch.autograd.Function):
             G = (u + u.T).mul_(E).scatter_(1, target, -(pull + pull[target[:, 0]]))
         else:
             G = (E * u).scatter_(1, target, -pull)
-        return *_pull(ctx, G.neg_(), A, C, L, scale, symmetric), None, None, None, None, None
+        return *_pull(ctx, G.neg_(), A, C, scale, symmetric), None, None, None, None, None
 
 
-def _pull(
-    ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, L: Tensor, scale: float, symmetric: bool
-) -> tuple[Tensor | None, Tensor | None]:
+def _pull(ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, scale: float, symmetric: bool) -> tuple[Tensor | None, Tensor | None]:
     needs = ctx.needs_input_grad
-    dA = (G @ (A if C is None else C)).mul_(scale) if needs[0] else None
-    if C is not None:
-        return dA, G.T @ L if needs[1] else None
-    return dA if symmetric or dA is None else dA.addmm_(G.T, L), None
+    dA = G @ (A if C is None else C) if needs[0] else None
+    if C is None and dA is not None:
+        return (dA if symmetric else dA.addmm_(G.T, A)).mul_(scale), None
+    return None if dA is None else dA.mul_(scale), (G.T @ A).mul_(scale) if needs[1] else None
 
 
 def _second(

@@ -1,11 +1,13 @@
 """Sums over tiles of the scores, forward and backward. Everything here is in the order of a plan, and none of it builds a graph.
 
 Exponentials are taken of s − shift, where the shift is a number for all rows (so that a tile serves its rows and, transposed, its
-columns) or runs with the rows' maxima. In float32 exp is good between −87 and 88: below, it is very slow and then zero.
+columns) or runs with the rows' maxima. They are powers of two of scores in bits (s · log₂ e, folded into the scale): three times as
+fast as exp on CPUs, and as fast below 2⁻¹²⁶, where exp slows down thirtyfold.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,8 @@ from torch import Tensor
 
 from counterpoint.core.similarity.plan import Cell, Plan
 
-LOW, HIGH = -80.0, 80.0  # exponents are kept between these
+HIGH = 80.0  # exponents are kept between −80 and 80
+BITS = math.log2(math.e)
 _MASKED = -1e38  # a score that is no candidate, where a maximum is taken
 
 
@@ -24,7 +27,7 @@ class Tiles:
     """Scores of a plan, tile by tile, in buffers that are used again.
 
     A (n, d), C (m, d), in the order of the plan; the same object where the plan is symmetric.   scale: number, scalar or (n, 1).
-    row (n,), column (m,): biases or None.
+    row (n,), column (m,): biases or None.   unit: of the scores, 1 or BITS.
     """
 
     A: Tensor
@@ -33,9 +36,11 @@ class Tiles:
     row: Tensor | None
     column: Tensor | None
     plan: Plan
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         self._buffers: dict[int, Tensor] = {}
+        self._row, self._column = (b if b is None or self.unit == 1.0 else b * self.unit for b in (self.row, self.column))
 
     def buffer(self, number: int, size: int | None = None) -> Tensor:
         """A flat buffer for one tile."""
@@ -48,22 +53,22 @@ class Tiles:
         """Another buffer in the shape of a tile."""
         return self.buffer(number, E.numel()).view(E.shape)
 
-    def left(self, r0: int, r1: int) -> Tensor:
-        """Scaled anchors of a stripe."""
-        A = self.A[r0:r1]
+    def left(self, r0: int, r1: int, unit: float | None = None) -> Tensor:
+        """Scaled anchors of a stripe, in the unit of the scores."""
+        A, unit = self.A[r0:r1], self.unit if unit is None else unit
         if isinstance(self.scale, Tensor):
-            return A * (self.scale[r0:r1] if self.scale.dim() else self.scale)
-        return A if self.scale == 1.0 else A * self.scale
+            return A * (unit * (self.scale[r0:r1] if self.scale.dim() else self.scale))
+        return A if self.scale * unit == 1.0 else A * (self.scale * unit)
 
     def scores(self, left: Tensor, cell: Cell) -> Tensor:
-        """The scores of a cell, in buffer 0."""
+        """The scores of a cell in their unit, in buffer 0."""
         height, width = cell.r1 - cell.r0, cell.c1 - cell.c0
         S = self.buffer(0, height * width).view(height, width)
         torch.mm(left, self.C[cell.c0 : cell.c1].T, out=S)
-        if self.row is not None:
-            S.add_(self.row[cell.r0 : cell.r1, None])
-        if self.column is not None:
-            S.add_(self.column[cell.c0 : cell.c1])
+        if self._row is not None:
+            S.add_(self._row[cell.r0 : cell.r1, None])
+        if self._column is not None:
+            S.add_(self._column[cell.c0 : cell.c1])
         return S
 
     def scratch(self) -> Tensor:
@@ -72,7 +77,10 @@ class Tiles:
 
 @dataclass
 class Sums:
-    """Σ_j w_ij exp(β s_ij − shift_i), and with the factor s_ij: (n,) float64 each; of the columns where asked for (m,)."""
+    """Σ_j w_ij exp(β s_ij − shift_i), and with the factor s_ij: (n,) float64 each; of the columns where asked for (m,).
+
+    shift: in bits.
+    """
 
     mass: Tensor
     first: Tensor | None
@@ -82,11 +90,14 @@ class Sums:
     kept: Tensor | None = None  # the only tile of exponentials
 
     def lse(self) -> Tensor:
-        return self.mass.log() + self.shift
+        return self.mass.log() + self._natural()
 
     def column_lse(self) -> Tensor:
         assert self.column_mass is not None
-        return self.column_mass.log() + self.shift
+        return self.column_mass.log() + self._natural()
+
+    def _natural(self) -> float | Tensor:
+        return self.shift.double() / BITS if isinstance(self.shift, Tensor) else self.shift / BITS
 
 
 def exp_sums(
@@ -100,9 +111,9 @@ def exp_sums(
     pulling: bool = False,
     keep: bool = False,
 ) -> Sums:
-    """Sums of exponentials.
+    """Sums of exponentials; of tiles in bits, or with `first` in nats.
 
-    shift: for all rows; None = every row's running maximum.   wide: exponents may leave what exp can do, and are clamped.
+    shift: for all rows; None = every row's running maximum.   wide: exponents may leave what a float can hold, and are clamped.
     columns: sum over columns too (never with a running maximum).   pulling, keep: fill `pulled` and, where there is one tile, `kept`.
     """
     plan, scratch = tiles.plan, tiles.scratch()
@@ -112,23 +123,24 @@ def exp_sums(
     below = mass if plan.symmetric else tiles.A.new_zeros(m, dtype=torch.float64) if columns else None
     tops = tiles.A.new_full((n,), _MASKED) if shift is None else None
     pulled = torch.zeros_like(tiles.A) if pulling else None
+    common = (shift or 0.0) * BITS
     E = None
     for r0, r1, cells in plan.stripes:
         left, rows = tiles.left(r0, r1), slice(r0, r1)
         for cell in cells:
             S = tiles.scores(left, cell)
-            E = torch.mul(S, beta, out=tiles.like(1, S)) if first else S if beta == 1.0 else S.mul_(beta)
+            E = torch.mul(S, beta * BITS, out=tiles.like(1, S)) if first else S
             if tops is not None:
                 plan.mask(cell, E, _MASKED, scratch)
                 top = torch.maximum(tops[rows], E.amax(1))
-                fade = (tops[rows] - top).exp_()
+                fade = (tops[rows] - top).exp2_()
                 tops[rows] = top
                 mass[rows] *= fade
                 if moment is not None:
                     moment[rows] *= fade
                 if pulled is not None:
                     pulled[rows] *= fade[:, None]
-            _exp(E, shift if tops is None else top[:, None], wide or tops is not None)
+            _exp(E, common if tops is None else top[:, None], wide or tops is not None)
             W = plan.mask(cell, E, 0.0, scratch)
             if W is not None:
                 E.mul_(W)
@@ -145,19 +157,19 @@ def exp_sums(
     return Sums(
         mass,
         moment,
-        float(shift or 0.0) if tops is None else tops,
+        common if tops is None else tops,
         None if plan.symmetric else below,
         pulled,
         E if keep and plan.single and not first else None,
     )
 
 
-def _exp(E: Tensor, shift: float | Tensor | None, wide: bool) -> Tensor:
+def _exp(E: Tensor, shift: float | Tensor, wide: bool) -> Tensor:
     if isinstance(shift, Tensor) or shift:
-        E.sub_(shift)  # type: ignore[arg-type]
+        E.sub_(shift)
     if wide:
-        E.clamp_(LOW, HIGH)
-    return E.exp_()
+        E.clamp_(-HIGH * BITS, HIGH * BITS)
+    return E.exp2_()
 
 
 def function_sums(tiles: Tiles, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -209,7 +221,7 @@ def exp_turn(
     def turn(cell: Cell, S: Tensor) -> Tensor:
         if sums.kept is not None:
             return torch.mul(sums.kept, factor(x, below, cell, 2, S), out=S)
-        E = S if y is None and beta == 1.0 else torch.mul(S, beta, out=tiles.like(1, S))
+        E = S if y is None and tiles.unit == BITS else torch.mul(S, beta * BITS, out=tiles.like(1, S))
         shift = sums.shift[cell.r0 : cell.r1, None] if isinstance(sums.shift, Tensor) else sums.shift
         _exp(E, shift, wide or isinstance(shift, Tensor))
         W = plan.mask(cell, E, 0.0, scratch)
@@ -263,6 +275,7 @@ def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], k
     dcolumn = A.new_zeros(m) if needs[4] else None
     for r0, r1, cells in plan.stripes:
         left = tiles.left(r0, r1)
+        natural = left if tiles.unit == 1.0 or plan.symmetric or dC is None else tiles.left(r0, r1, 1.0)
         for cell in cells:
             S = tiles.buffer(0, (r1 - r0) * (cell.c1 - cell.c0)).view(r1 - r0, -1) if kept else tiles.scores(left, cell)
             G = turn(cell, S)
@@ -270,7 +283,7 @@ def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], k
             if D is not None:
                 D[r0:r1].addmm_(G, C[c0:c1])
             if dC is not None and (cell.mirrored or not plan.symmetric):
-                dC[c0:c1].addmm_(G.T, A[r0:r1] if plan.symmetric else left)
+                dC[c0:c1].addmm_(G.T, A[r0:r1] if plan.symmetric else natural)
             if drow is not None:
                 drow[r0:r1] += G.sum(1)
                 if cell.mirrored:
