@@ -159,7 +159,7 @@ def has_no_nan_at_extremes(method: Method, kind: str) -> None:
 def agrees_in_two_passes(method: Method, kind: str) -> None:
     """The gradient in two passes is the gradient in one (norm layers on running statistics, dropout off: they see chunks)."""
     given = example(kind)
-    with training(method, kind, given) as run:
+    with training(method, kind, given, precision="32-true") as run:
         batch = run.data.batch(run.data.ids[:12])
         views = run.recipe.views(batch, run.generator("views"), run.now)
         update = run.recipe.updates[0]

@@ -41,7 +41,7 @@ class Training:
     def __init__(self, recipe: Recipe, data: Any, settings: Settings, folder: Path, quiet: bool = True) -> None:
         self.whole, self.settings = recipe, settings
         self.recipe = recipe
-        self.fabric = _fabric(settings)
+        self.fabric = _fabric(settings, {modality.kind for modality in data.spec.modalities.values()})
         self.fabric.launch()
         self.data = data
         self.seed("model")
@@ -334,7 +334,7 @@ def _copy(tree: Any) -> Any:
     return state.unpack(plain, tensors)
 
 
-def _fabric(settings: Settings) -> Any:
+def _fabric(settings: Settings, kinds: set[str]) -> Any:
     import logging
     import os
 
@@ -343,9 +343,8 @@ def _fabric(settings: Settings) -> Any:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
 
     precision: Any = settings.precision
-    on_gpu = settings.accelerator in ("auto", "cuda") and torch.cuda.is_available()
     if precision == "auto":
-        precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+        precision = "bf16-mixed" if _bfloat16_pays(settings, kinds) else "32-true"
     devices: Any = settings.devices
     if devices == "auto":
         launched = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1")))
@@ -358,3 +357,11 @@ def _fabric(settings: Settings) -> Any:
         )
     except Exception as error:  # Fabric's own checks: no such device, unsupported precision
         raise OptionError(f"accelerator={settings.accelerator}, devices={settings.devices}: {str(error).splitlines()[0]}") from None
+
+
+def _bfloat16_pays(settings: Settings, kinds: set[str]) -> bool:
+    """On a GPU that has it; on a CPU that has it for convolutions (1.5 to 1.8 times as fast with image.small_cnn; others not measured)."""
+    if settings.accelerator in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return has and settings.accelerator in ("auto", "cpu") and kinds <= {"image", "volume", "video", "audio"}

@@ -25,7 +25,7 @@ class Settings:
     optimizer: adamw, sgd (momentum 0.9) or lamb-free adam.
     warmup: share of the steps in which the learning rate rises; it then falls as a cosine.
     clip: largest norm of the gradient.
-    precision: 32-true, bf16-mixed or 16-mixed; auto is bf16 on a GPU that has it.
+    precision: 32-true, bf16-mixed or 16-mixed; auto is bf16 on a GPU, and for images and the like on a CPU, that computes in it.
     accelerator: auto, cpu, cuda or mps.
     devices: number of devices (processes), or auto for one here and all under torchrun or SLURM.
     compile: compile the model with torch.compile.
