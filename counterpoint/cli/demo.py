@@ -18,5 +18,5 @@ def run_demo(out: Path, time: str, seed: int) -> None:
         target = out.with_name(f"{out.name}-{number}")
     live = Live()
     with live:
-        run = fit("mnist5k", method="simclr", time=time, seed=seed, out=target, say=live.say, on_step=live.step)
+        run = fit("mnist5k", method="simclr", lr=2e-3, time=time, seed=seed, out=target, say=live.say, on_step=live.step)
     live.end(run)

@@ -97,13 +97,14 @@ def split_of(given: Any, seed: int) -> Tensor:
     return drawn.copy_(torch.as_tensor(hold_out(seed)(labels, groups)))
 
 
-def budget(settings: Settings, items: int) -> Settings:
-    """Batch no larger than a quarter of the items; epochs so that a laptop sees about 400,000 items where nothing is said."""
-    batch = settings.batch if settings.batch != Settings.batch else int(max(min(settings.batch, items // 4), min(items, 16)))
+def budget(settings: Settings, items: int, recipe: Recipe) -> Settings:
+    """What was not said: at least 32 steps a pass, epochs so that a laptop sees some 400,000 items, a small lr for what is pre-trained."""
     epochs = settings.epochs
     if epochs is None and settings.time is None:
         epochs = int(min(max(400_000 // max(items, 1), 3), 200))
-    return dataclasses.replace(settings, batch=batch, epochs=epochs)
+    known = {k: v for _, part in recipe.parts() for k, v in part.options.items() if k in ("path", "pretrained_path")}
+    batch = settings.batch or min(max(items // 32, 16), 256, settings.effective_batch or 256)
+    return dataclasses.replace(settings, batch=batch, epochs=epochs, lr=settings.lr or (3e-5 if any(known.values()) else 1e-3))
 
 
 def training_part(given: Any, split: Tensor) -> Any:

@@ -50,7 +50,7 @@ class Training:
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.columns: dict[str, Tensor] = {}
         self.tables: dict[str, Any] = {}
-        self.chunk = max(settings.batch // self.fabric.world_size, 1)
+        self.chunk = max(settings.chunk // self.fabric.world_size, 1)
         self.clip = settings.clip
         self._optimizers: dict[int, tuple[Update, torch.optim.Optimizer]] = {}
         self.together = min(settings.together, data.items)
@@ -95,7 +95,7 @@ class Training:
                 {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
             ]
             make = wanted.optimizer or OPTIMIZERS[self.settings.optimizer]
-            self._optimizers[update] = (wanted, make([g for g in groups if g["params"]], lr=self.settings.lr))
+            self._optimizers[update] = (wanted, make([g for g in groups if g["params"]], lr=self.settings.rate))
         optimizer = self._optimizers[update][1]
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("peak", group["lr"]) * warmup_cosine(self.now, warmup=self.settings.warmup)

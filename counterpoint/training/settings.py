@@ -18,9 +18,9 @@ class Settings:
 
     epochs: passes over the training items; chosen by the number of items where neither it nor `time` is given.
     time: a budget for training in place of epochs, "90s", "5m", "2h" or seconds.
-    batch: items that go through the encoder at once.
+    batch: items that go through the encoder at once; a 32nd of the training items, 16 to 256, where nothing is said.
     effective_batch: items that are contrasted together; more than `batch` is done in two passes with the same gradient.
-    lr: highest learning rate.
+    lr: highest learning rate; 1e-3, or 3e-5 where the encoder is pre-trained, where nothing is said.
     weight_decay: weight decay of the optimiser.
     optimizer: adamw, sgd (momentum 0.9) or lamb-free adam.
     warmup: share of the steps in which the learning rate rises; it then falls as a cosine.
@@ -38,9 +38,9 @@ class Settings:
 
     epochs: Count | None = None
     time: float | str | None = None
-    batch: Count = 256
+    batch: Count | None = None
     effective_batch: Count | None = None
-    lr: Positive = 1e-3
+    lr: Positive | None = None
     weight_decay: NotNegative = 1e-4
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     warmup: Share = 0.05
@@ -63,8 +63,8 @@ class Settings:
             object.__setattr__(self, "time", seconds(self.time))
         if self.epochs is not None and self.time is not None:
             raise OptionError("epochs and time are both given; give one of them")
-        if self.effective_batch is not None and self.effective_batch < self.batch:
-            raise OptionError(f"effective_batch = {self.effective_batch} is less than batch = {self.batch}; it must be at least that")
+        if self.effective_batch is not None and self.effective_batch < self.chunk:
+            raise OptionError(f"effective_batch = {self.effective_batch} is less than batch = {self.chunk}; it must be at least that")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -76,7 +76,17 @@ class Settings:
     @property
     def together(self) -> int:
         """Items drawn for one step."""
-        return self.effective_batch or self.batch
+        return self.effective_batch or self.chunk
+
+    @property
+    def chunk(self) -> int:
+        """Items that go through the encoder at once."""
+        return self.batch or 256
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate."""
+        return self.lr or 1e-3
 
 
 def seconds(text: float | str) -> float:
