@@ -96,6 +96,7 @@ def heads(
     width: Count = 64,
     hidden: Count = 256,
     heat: Count = 64,
+    start: float = -2.5,
     detach: bool = False,
 ) -> Heads:
     """Several projections of h, and for each a network on pairs of its rows (paper 121).
@@ -107,15 +108,16 @@ def heads(
     width: of a head's rows.
     hidden: of a head's hidden layer.
     heat: width of the network on pairs.
+    start: b at the start; with temperatures low + (high − low) sigmoid(heat), −2.5 is a low one, from which training does not collapse.
     detach: whether that network sees the rows as constants, so that the encoder cannot move temperatures.
     """
-    return Heads(width_h, count, width, hidden, heat, detach)
+    return Heads(width_h, count, width, hidden, heat, start, detach)
 
 
 class Heads(nn.Module):
     """See `heads`."""
 
-    def __init__(self, width_h: int, count: int, width: int, hidden: int, heat: int, detach: bool) -> None:
+    def __init__(self, width_h: int, count: int, width: int, hidden: int, heat: int, start: float, detach: bool) -> None:
         super().__init__()
         self.detach = detach
         self.projectors = nn.ModuleList(
@@ -123,9 +125,9 @@ class Heads(nn.Module):
         )
         self.first = nn.ModuleList(nn.Linear(width, heat) for _ in range(count))
         self.second = nn.ModuleList(nn.Linear(width, heat, bias=False) for _ in range(count))
-        start = torch.randn(count, 1, heat + 1) / math.sqrt(heat)
-        start[:, :, -1] = 0.0
-        self.last = nn.ParameterList(nn.Parameter(s.clone()) for s in start)
+        last = torch.randn(count, 1, heat + 1) / math.sqrt(heat)
+        last[:, :, -1] = start
+        self.last = nn.ParameterList(nn.Parameter(each.clone()) for each in last)
 
     def forward(self, out: Mapping[str, Rows], now: Progress) -> Embeddings:
         rows = out["h"]

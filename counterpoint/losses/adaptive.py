@@ -32,7 +32,7 @@ def adaptive(
     k over the anchor's hardest negatives (by score), w = softmax_k(s_ik / τ_ik), τ = low + (high − low) sigmoid(heat). With one hardest
     negative this is the paper's table 2: + s_ik / τ_ik − β Ω(τ_ik). Only edges are computed: one positive, some negatives per anchor.
     Of several positives the nearest is taken. Rows without positives or without negatives do not count. May be negative.
-    Chance (scores 0, all temperatures equal): log of the number of hardest negatives.
+    No chance level: the hardest negatives are chosen by score, so that random rows lie above the log of their number, where equal ones are.
 
     heat: (anchor positions (e,), candidate positions (e,)) -> (e,), the network's output for pairs.
     low: the lowest temperature, > 0; a temperature runs to a bound where that pays, so the bounds matter.
@@ -61,7 +61,7 @@ def adaptive(
     heated = (guard(far.scores, here) / tau).masked_fill(~here & counted[:, None], -torch.inf)
     share = heated.softmax(1)
     push = heated.logsumexp(1) - beta * (share * _omega(tau, dimension)).sum(1)
-    return finish(pull + push, counted, here.sum(1).clamp(min=1).to(pull.dtype).log())
+    return finish(pull + push, counted)
 
 
 def _omega(tau: Tensor, dimension: float) -> Tensor:

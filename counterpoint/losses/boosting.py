@@ -36,7 +36,7 @@ def boosted(
     relative:  B_i = max_k [m + (r_ip − r_ik) − (s_ip − s_ik)]₊
     over the negatives k; s_ip and r_ip are the positives' means. The differences s − r are scores of joined rows (a, a') · (c, −c'), so no
     matrix is held. One direction; add the contrast with anchors and candidates exchanged for the other. Rows without positives or
-    without negatives do not count. Chance: both models at scores 0.
+    without negatives do not count. Chance: both models at scores 0; none where the hardest negative is chosen.
 
     margin: m ≥ 0, in the unit of the scores.
     boost: what has to be better: positives and negatives each, or the gap between them.
@@ -62,8 +62,7 @@ def boosted(
         return similarity.sum_of(which.plus(threshold), pairs, relu, derivative=lambda x: (x > 0).to(x.dtype))
 
     values = worst(scores, margin - own)
-    many = 1 if hardest else negative
-    chance = many * margin * torch.ones_like(own)
+    chance = negative * margin
     if factor:
         better = difference(scores, reference)
         if boost == "absolute":
@@ -71,11 +70,11 @@ def boosted(
             limited = cap and scores.dense is None and scores.bounded
             pull = relu((goal.clamp(max=1.0) if limited else goal) - own)
             values = values + factor * (pull + worst(better, torch.full_like(own, (1 - balance) * margin)))
-            chance = chance + factor * (balance + many * (1 - balance)) * margin
+            chance = chance + factor * (balance + negative * (1 - balance)) * margin
         else:
             values = values + factor * worst(better, margin + theirs - own)
-            chance = chance + factor * many * margin
-    return finish(values, counted, chance)
+            chance = chance + factor * negative * margin
+    return finish(values, counted, None if hardest else chance)
 
 
 def difference(scores: Scores, reference: Scores) -> Scores:

@@ -45,8 +45,8 @@ def triplet(
     """Each positive above the negatives by a margin, (n,): Schroff et al., "FaceNet", CVPR 2015, section 3.
 
     L_i = Σ_p Σ_k max(0, s_ik − s_ip + m) over the chosen triplets, by their number: triplets are streamed, one positive of every anchor
-    at a time; none of the n · P · m is held. Rows without positives or without negatives do not count. Chance (scores 0): m; 0 where
-    nothing is chosen.
+    at a time; none of the n · P · m is held. Rows without positives or without negatives do not count. Chance (scores 0): m where
+    all triplets count; none where they are chosen by score.
 
     margin: m ≥ 0, in the unit of the scores.
     mining: "all" negatives; "semi_hard" those below the positive but within the margin; "hardest" the one with the largest score.
@@ -72,7 +72,7 @@ def triplet(
             seen = similarity.negative_count(pairs).to(cost.dtype)
         total = total + guard(cost, here)
         number = number + guard(found if active else seen, here)
-    return finish(total / number.clamp(min=1), counted, None if mining == "semi_hard" else float(margin))
+    return finish(total / number.clamp(min=1), counted, float(margin) if mining == "all" and not active else None)
 
 
 class _Step:

@@ -56,7 +56,8 @@ def groco(scores: Scores, pairs: Pairs, *, nearest: Count = 10, steepness: Posit
 
     An anchor's P positives and n nearest negatives are put in ascending order and sorted softly (`soft_ranks`); π_j is the chance of j
     to end in its own group (ranks below n for negatives). L_i = mean_j −log π_j, the paper's two binary cross-entropies, which are equal.
-    Order inside a group is free. Rows without positives or without negatives do not count. Chance: equal scores through the network.
+    Order inside a group is free. Rows without positives or without negatives do not count.
+    No chance level: the nearest negatives are chosen by score, so random rows do worse than equal ones.
 
     nearest: n, negatives per anchor; fewer where there are not as many.
     steepness: β > 0 of the comparators: how much a difference of scores decides; cosines differ by at most 2.
@@ -72,11 +73,6 @@ def groco(scores: Scores, pairs: Pairs, *, nearest: Count = 10, steepness: Posit
     values, border = torch.cat([low, own], 1), low.shape[1]
     there = torch.isfinite(values)
     counted = there[:, :border].any(1) & there[:, border:].any(1)
-    size = there.sum(1).clamp(min=1)
-
-    def cost(x: Tensor) -> Tensor:
-        below = soft_ranks(x, low=border, steepness=beta, present=there)
-        right = torch.cat([below[:, :border], 1 - below[:, border:]], 1)
-        return (-right.clamp(1e-7, 1).log() * there).sum(1) / size
-
-    return finish(cost(guard(values, there)), counted, cost(torch.zeros_like(values)))
+    below = soft_ranks(guard(values, there), low=border, steepness=beta, present=there)
+    right = torch.cat([below[:, :border], 1 - below[:, border:]], 1)
+    return finish((-right.clamp(1e-7, 1).log() * there).sum(1) / there.sum(1).clamp(min=1), counted)

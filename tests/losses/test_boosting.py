@@ -88,3 +88,11 @@ def test_ranges_that_cannot_be_compared_are_refused():
     (a, c, ra, rc), pairs = _setting()
     with pytest.raises(OptionError, match="one range"):
         losses.boosted(similarity.cosine(a, c), pairs, similarity.dot(ra, rc))
+
+
+@pytest.mark.parametrize("boost", ["absolute", "relative"])
+def test_chance_is_the_value_of_equal_scores(boost):
+    pairs = Pairs(Relation.itself(), Relation.all(), (6, 6))
+    flat = similarity.learned(torch.zeros(6, 6))
+    found = losses.boosted(flat, pairs, flat, boost=boost, hardest=False, balance=0.3)
+    assert found.chance == pytest.approx(found.mean().item()) and losses.boosted(flat, pairs, flat).chance is None

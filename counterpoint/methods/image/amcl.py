@@ -22,7 +22,7 @@ def amcl(
     penalty: NotNegative = 0.1,
     low: Positive = 0.05,
     high: Positive = 2.0,
-    hardest: Count = 16,
+    hardest: Count = 64,
     detach: bool = False,
 ) -> Recipe:
     """Several heads, one temperature per pair.
@@ -31,7 +31,7 @@ def amcl(
     penalty: β, weight of Ω.
     low: lowest temperature (1e-5 in the paper, where few pairs dominate).
     high: highest temperature.
-    hardest: negatives per anchor and head; 1 is the paper's maximum.
+    hardest: negatives per anchor and head; 1 is the paper's maximum, which collapses easily at the start.
     detach: whether the temperatures' network sees the rows as constants.
     """
     loss = use(losses.adaptive, penalty=penalty, low=low, high=high, hardest=hardest)
