@@ -7,10 +7,12 @@ from typing import Any
 
 from counterpoint.cli.live import Live
 
-# Digits keep their meaning under wider bends than most small pictures: more than the default's, since there are many epochs to learn from.
+# Digits keep their meaning under wider bends than most small pictures, and ten groups of them ask for a softer contrast. Chosen on short runs
+# of seed 0 by the held-out kNN, so judge by other seeds too.
 OPTIONS: dict[str, Any] = {
     "method": "simclr",
     "lr": 2e-3,
+    "temperature": 0.4,
     "views.transform.rotation": 20.0,
     "views.transform.shear": 20.0,
     "views.transform.zoom": (0.75, 1.2),
