@@ -7,8 +7,8 @@ from typing import Any
 
 from counterpoint.cli.live import Live
 
-# Digits keep their meaning under wider bends than most small pictures, and ten groups of them ask for a softer contrast. Chosen on short runs
-# of seed 0 by the held-out kNN, so judge by other seeds too.
+# Digits keep their meaning under wider bends than most small pictures, and ten groups of them ask for a softer contrast.
+# Chosen on short runs of seed 0 by the held-out kNN, so judge by other seeds too.
 OPTIONS: dict[str, Any] = {
     "method": "simclr",
     "lr": 2e-3,
