@@ -102,7 +102,9 @@ class Relation:
     def without(self, *others: Relation) -> Relation:
         """This relation, zero wherever one of the others is not."""
         others = tuple(o for o in others if o.form != "none")
-        return replace(self, ignored=(*self.ignored, *others)) if others else self
+        if not others:
+            return self
+        return Relation(self.form, self.data, self.row, self.column, self.inside, (*self.ignored, *others))
 
     def within(self, anchors: Tensor, candidates: Tensor | None = None) -> Relation:
         """This relation between rows of equal keys only."""

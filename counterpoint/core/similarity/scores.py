@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint.core.errors import OptionError
@@ -168,32 +167,36 @@ def _detached(value: Any) -> Any:
 
 
 class _Unit(torch.autograd.Function):
-    """x / |x|, keeping x and the norms only."""
+    """(x / |x|, 1 / |x|), which are all that the backward keeps."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        inverse = (
-            torch.linalg.vector_norm(x, dim=1, keepdim=True).reciprocal_().nan_to_num_(nan=math.nan, posinf=0.0)
-        )  # no direction: no gradient
-        ctx.save_for_backward(x, inverse)
-        return x * inverse
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
-        x, inverse = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted
-            return torch.autograd.grad(F.normalize(x, eps=1e-12), x, gradient, create_graph=True)[0]
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        inverse = torch.linalg.vector_norm(x, dim=1, keepdim=True).reciprocal_().nan_to_num_(nan=math.nan, posinf=0.0)  # 0: no direction
         unit = x * inverse
-        along = torch.linalg.vecdot(unit, gradient)[:, None]
-        return unit.mul_(-along).add_(gradient).mul_(inverse)
+        ctx.save_for_backward(unit, inverse)
+        ctx.set_materialize_grads(False)
+        return unit, inverse
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, to_inverse: Tensor | None) -> Any:  # type: ignore[override]
+        unit, inverse = ctx.saved_tensors
+        found = None
+        if gradient is not None:
+            along = torch.linalg.vecdot(unit, gradient)[:, None]
+            found = torch.addcmul(gradient, unit, along, value=-1)
+            found = found * inverse if torch.is_grad_enabled() else found.mul_(inverse)
+        if to_inverse is not None:  # in second derivatives only
+            other = -to_inverse * inverse.square() * unit
+            found = other if found is None else found + other
+        return found
 
 
 def unit(x: Tensor) -> Tensor:
     """Rows of norm 1, in float32 at least. x (n, d); a row of zeros stays zero."""
     if not torch.is_autocast_enabled(x.device.type):
-        return _Unit.apply(_wide(x))  # type: ignore[no-any-return, no-untyped-call]
+        return _Unit.apply(_wide(x))[0]  # type: ignore[no-any-return, no-untyped-call]
     with torch.autocast(x.device.type, enabled=False):
-        return _Unit.apply(_wide(x))  # type: ignore[no-any-return, no-untyped-call]
+        return _Unit.apply(_wide(x))[0]  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _wide(x: Tensor) -> Tensor:

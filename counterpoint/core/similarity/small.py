@@ -36,11 +36,16 @@ def small_lse(scores: Scores, relation: Relation) -> Tensor | None:
 
 def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
     """softplus(log Σ_negatives exp(s_ij) − s_ip) where every anchor has one positive, named by its index; None elsewhere."""
-    positive = pairs.positive
-    if not _is_small(scores) or positive.form != "index" or not is_plain(positive) or pairs.block is not None:
+    positive, (n, m) = pairs.positive, scores.shape
+    if not _is_small(scores) or not is_plain(positive) or pairs.block is not None:
         return None
-    target, weights = positive.data
-    if target.dim() != 1 or weights is not None or bool((target < 0).any()):
+    if positive.form == "self" and n == m:
+        target = torch.arange(n, device=scores.device)
+    elif positive.form == "index" and positive.data[0].dim() == 1 and positive.data[1] is None:
+        target = positive.data[0]
+        if bool((target < 0).any()):
+            return None
+    else:
         return None
     candidate = pairs.candidate
     column = target[:, None]
@@ -52,7 +57,7 @@ def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
         if found is None:
             return None
         mask, symmetric = found
-    symmetric = symmetric and torch.equal(target[target], torch.arange(len(target), device=target.device))
+    symmetric = symmetric and torch.equal(target.gather(0, target), torch.arange(len(target), device=target.device))
     value: Tensor = _Contrast.apply(*_operands(scores), mask, symmetric, column, pairs)  # type: ignore[no-untyped-call]
     return value
 
@@ -76,7 +81,7 @@ def _only_self(relation: Relation) -> bool:
 
 def _zero_self_and(E: Tensor, *, target: Tensor, diagonal: bool) -> None:
     if diagonal:
-        E.diagonal().fill_(0.0)
+        E.fill_diagonal_(0.0)
     E.scatter_(1, target, 0.0)
 
 
@@ -92,7 +97,7 @@ def _mask(scores: Scores, relation: Relation) -> tuple[Mask, bool] | None:
 
 def _zero_self(E: Tensor, *, diagonal: bool) -> None:
     if diagonal:
-        E.diagonal().fill_(0.0)
+        E.fill_diagonal_(0.0)
 
 
 class _Lse(torch.autograd.Function):
@@ -121,10 +126,10 @@ class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: Tensor, C: Tensor | None, scale: float, mask: Mask, symmetric: bool, target: Tensor, pairs: Pairs) -> Tensor:
         E = torch.mm(A * (scale * BITS), (A if C is None else C).T)
-        own = E.gather(1, target).mul_(1 / BITS)
+        own = E.gather(1, target)
         mask(E.exp2_())
         mass = E.sum(1, keepdim=True)
-        loss = F.softplus(mass.log() - own)
+        loss = F.softplus(torch.sub(mass.log(), own, alpha=1 / BITS))
         ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY), loss)
         ctx.more = scale, symmetric, target, pairs
         return loss[:, 0]
@@ -137,11 +142,11 @@ class _Contrast(torch.autograd.Function):
             return *_second(ctx, A, C, scale, g, lambda S: _dense_contrast(S, pairs, target)), None, None, None, None, None
         pull = torch.expm1(-loss).mul_(g[:, None])  # −(1 − e^−L) g: the share of the negatives, exact where it is small
         u = pull / mass
-        if symmetric:
-            G = (u + u.T).mul_(E).scatter_(1, target, -(pull + pull[target[:, 0]]))
+        if symmetric:  # minus the gradient to the scores
+            G = (u + u.T).mul_(E).scatter_(1, target, -pull.add(pull.gather(0, target)))
         else:
             G = (E * u).scatter_(1, target, -pull)
-        return *_pull(ctx, G.neg_(), A, C, scale, symmetric), None, None, None, None, None
+        return *_pull(ctx, G, A, C, -scale, symmetric), None, None, None, None, None
 
 
 def _pull(ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, scale: float, symmetric: bool) -> tuple[Tensor | None, Tensor | None]:

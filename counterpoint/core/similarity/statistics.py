@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from counterpoint.core.errors import OptionError
@@ -17,7 +16,7 @@ from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, w
 from counterpoint.core.similarity.relation import Pairs, Relation, check_shape, edge_numbers, numbered_edges
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
-from counterpoint.core.similarity.small import small_contrast, small_lse
+from counterpoint.core.similarity.small import small_lse
 from counterpoint.core.similarity.stream import stream_mass, top_columns
 
 P = ParamSpec("P")
@@ -32,7 +31,7 @@ class Top(NamedTuple):
     scores: Tensor
 
 
-def _full_precision(function: Callable[P, R]) -> Callable[P, R]:
+def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Similarities are float32 at least, whatever autocast says."""
 
     @wraps(function)
@@ -69,20 +68,6 @@ def negatives_lse(scores: Scores, pairs: Pairs) -> Tensor:
 def positives_lse(scores: Scores, pairs: Pairs) -> Tensor:
     """log Σ_j w_ij exp(s_ij) over the positives: (n,). A row without positives: −∞, gradient 0."""
     return lse(scores, relation_of(pairs, "positives"))
-
-
-def contrast(scores: Scores, pairs: Pairs) -> Tensor:
-    """softplus(N_i − P_i) = −log( e^{P_i} / (e^{P_i} + e^{N_i}) ), N, P = negatives_lse, positives_lse: (n,).
-
-    Exact for easy positives, where the difference of a logarithm over all candidates and P loses its gradient. Rows without positives,
-    and rows without negatives: 0.
-    """
-    value = _small_contrast(scores, pairs)
-    if value is not None:
-        return value
-    own = positives_lse(scores, pairs)
-    counted = own != -torch.inf
-    return torch.where(counted, F.softplus(negatives_lse(scores, pairs) - own.masked_fill(~counted, 0.0)), 0.0)
 
 
 def positive_mean(scores: Scores, pairs: Pairs) -> Tensor:
@@ -156,7 +141,7 @@ def top_k(scores: Scores, pairs: Pairs, k: int, *, over: Over | Relation = "nega
 # ---- of a relation
 
 
-@_full_precision
+@full_precision
 def lse(scores: Scores, relation: Relation) -> Tensor:
     """log Σ_j w_ij exp(s_ij), (n,)."""
     check_shape(relation, scores.shape)
@@ -171,13 +156,7 @@ def lse(scores: Scores, relation: Relation) -> Tensor:
     return value if row is None else value + row.to(value.dtype).log()
 
 
-@_full_precision
-def _small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
-    check_shape(pairs.positive, scores.shape)
-    return small_contrast(scores, pairs)
-
-
-@_full_precision
+@full_precision
 def two_way_lse(scores: Scores, relation: Relation) -> tuple[Tensor, Tensor]:
     """log Σ_j w_ij exp(s_ij) of the rows (n,) and log Σ_i w_ij exp(s_ij) of the columns (m,), for about the price of one."""
     check_shape(relation, scores.shape)
@@ -189,7 +168,7 @@ def two_way_lse(scores: Scores, relation: Relation) -> tuple[Tensor, Tensor]:
     return lse(scores, relation), lse(scores.transposed(), relation.transposed())
 
 
-@_full_precision
+@full_precision
 def mean(scores: Scores, relation: Relation) -> Tensor:
     """Σ_j w_ij s_ij / Σ_j w_ij, (n,); 0 for a row without weight."""
     check_shape(relation, scores.shape)
@@ -230,7 +209,7 @@ def edge_scores(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
     return _scores_of(scores, Edges(rows, columns, None))
 
 
-@_full_precision
+@full_precision
 def _scores_of(scores: Scores, edges: Edges) -> Tensor:
     rows, columns = edges.rows, edges.columns
     if scores.dense is not None:
@@ -246,7 +225,7 @@ def _scores_of(scores: Scores, edges: Edges) -> Tensor:
     return raw if scores.column is None else raw + scores.column[columns]
 
 
-@_full_precision
+@full_precision
 def _softmax_mean(scores: Scores, relation: Relation, sharpness: float, through_weights: bool) -> Tensor:
     check_shape(relation, scores.shape)
     if is_dense(scores, relation):
@@ -264,7 +243,7 @@ def _softmax_mean(scores: Scores, relation: Relation, sharpness: float, through_
     return value if row is None else torch.where(row > 0, value, 0.0)
 
 
-@_full_precision
+@full_precision
 def _sum_of(
     scores: Scores, relation: Relation, function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor] | None
 ) -> Tensor:
@@ -279,7 +258,7 @@ def _sum_of(
     return value if row is None else value * row.to(value.dtype)
 
 
-@_full_precision
+@full_precision
 def _top_k(scores: Scores, relation: Relation, k: int, largest: bool) -> Top:
     check_shape(relation, scores.shape)
     n, m = scores.shape
