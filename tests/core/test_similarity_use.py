@@ -14,7 +14,7 @@ from torch import Tensor
 
 from counterpoint.core import similarity
 from counterpoint.core.errors import OptionError
-from counterpoint.core.similarity import Pairs, Relation, Scores, plan
+from counterpoint.core.similarity import Pairs, Relation, plan
 
 
 def rows_of(n: int, d: int = 8, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -24,10 +24,6 @@ def rows_of(n: int, d: int = 8, seed: int = 0, dtype: torch.dtype = torch.float3
 def two_views(n: int) -> Pairs:
     """Rows i and i + n/2 belong together."""
     return Pairs(Relation.index(torch.arange(n).roll(n // 2)), Relation.all().without(Relation.itself()), (n, n))
-
-
-def nt_xent(scores: Scores, pairs: Pairs) -> Tensor:
-    return F.softplus(similarity.negatives_lse(scores, pairs) - similarity.positive_mean(scores, pairs))
 
 
 @pytest.fixture

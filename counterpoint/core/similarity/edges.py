@@ -232,50 +232,68 @@ def edge_products(A: Tensor, C: Tensor, rows: Tensor, columns: Tensor, single: b
 # ---- W · X
 
 
-def weigh(relation: Relation, X: Tensor, n: int, indicator: bool = False) -> Tensor | None:
-    """W · X (n, q) for X (m, q) without a tile; None where the relation has no such form.
+def weigh(relation: Relation, X: Tensor | None, shape: tuple[int, int], device: torch.device, indicator: bool = False) -> Tensor | None:
+    """W · X (n, q) for X (m, q), or without X the sums of W (n, 1) in float64; without a tile. None where there is no such form.
 
     indicator: with 1 in the place of every weight > 0.
     """
-    m, shape = len(X), (n, len(X))
+    n, m = shape
     if relation.row is not None or relation.column is not None:
-        row, column = (
-            (None if v is None else (v > 0).to(X.dtype) if indicator else v.to(X.dtype)) for v in (relation.row, relation.column)
-        )
-        inner = weigh(replace(relation, row=None, column=None), X if column is None else X * column[:, None], n, indicator)
-        return inner if inner is None or row is None else inner * row[:, None]
-    found = edges_of(relation, shape, X.device)
+        return _weighted(relation, X, shape, device, indicator)
+    found = edges_of(relation, shape, device)
     if found is not None:
-        weights = X.new_ones(len(found.rows)) if found.weights is None or indicator else found.weights.to(X.dtype)
-        return Spread.apply(weights, X, found.rows, found.columns, n)  # type: ignore[no-any-return, no-untyped-call]
+        return _of_edges(found.rows, found.columns, None if indicator else found.weights, X, n)
     if relation.ignored:
-        first, rest = relation.ignored[0], relation.ignored[1:]
-        whole, part = replace(relation, ignored=rest), meet(replace(relation, ignored=rest), first, shape, X.device)
-        one = weigh(whole, X, n, indicator)
-        two = None if part is None or one is None else weigh(part, X, n, indicator)
-        return None if two is None or one is None else one - two
+        first, rest = relation.ignored[0], replace(relation, ignored=relation.ignored[1:])
+        whole = weigh(rest, X, shape, device, indicator)
+        few = edges_of(first, shape, device)
+        if whole is None:
+            return None
+        if few is not None:
+            at = rest.at(few.rows, few.columns)
+            return whole - _of_edges(few.rows, few.columns, (at > 0).to(at.dtype) if indicator else at, X, n)
+        both = meet(rest, first)
+        part = None if both is None else weigh(both, X, shape, device, indicator)
+        return None if part is None else whole - part
     if relation.form == "product" and not relation.inside and not indicator:
-        left, right = relation.data
-        return left.to(X.dtype) @ (right.to(X.dtype).T @ X)  # type: ignore[no-any-return]
+        left, right = (f.to(torch.float64 if X is None else X.dtype) for f in relation.data)
+        sums: Tensor = left @ (right.sum(0)[:, None] if X is None else right.T @ X)
+        return sums
     if relation.form not in ("all", "equal"):
         return None
     same = known_codes(relation)
     if same is None:
-        return X.sum(0, keepdim=True).expand(n, -1)
-    first_code, second_code, k = same
-    sums = X.new_zeros(k + 2, X.shape[1]).index_add(0, second_code + 2, X)
-    sums = torch.cat([X.new_zeros(2, X.shape[1]), sums[2:]])
-    return sums[first_code + 2] if m else X.new_zeros(n, X.shape[1])
+        return torch.full((n, 1), float(m), dtype=torch.float64, device=device) if X is None else X.sum(0, keepdim=True).expand(n, -1)
+    anchors, candidates, k = same
+    if X is None:
+        many = torch.bincount(candidates + 2, minlength=k + 2)
+        many[:2] = 0
+        return many[anchors + 2][:, None].double()
+    totals = X.new_zeros(k + 2, X.shape[1]).index_add(0, candidates + 2, X)
+    return torch.where(anchors[:, None] < 0, 0.0, totals[anchors + 2])
 
 
-def meet(relation: Relation, other: Relation, shape: tuple[int, int], device: torch.device) -> Relation | None:
-    """`relation` where `other` is not zero; None where there is no closed form."""
-    found = edges_of(other, shape, device)
-    if found is not None:
-        numbers = torch.unique(edge_numbers(found.rows, found.columns))
-        rows, columns = numbered_edges(numbers)
-        return Relation.sparse(rows, columns, relation.at(rows, columns))
+def _weighted(relation: Relation, X: Tensor | None, shape: tuple[int, int], device: torch.device, indicator: bool) -> Tensor | None:
+    kind = torch.float64 if X is None else X.dtype
+    row, column = ((None if v is None else ((v > 0) if indicator else v).to(kind)) for v in (relation.row, relation.column))
+    if column is not None:
+        X = column[:, None] if X is None else X * column[:, None]
+    inner = weigh(replace(relation, row=None, column=None), X, shape, device, indicator)
+    return inner if inner is None or row is None else inner * row[:, None]
+
+
+def _of_edges(rows: Tensor, columns: Tensor, weights: Tensor | None, X: Tensor | None, n: int) -> Tensor:
+    if X is None:
+        if weights is not None and weights.requires_grad:
+            return weights.new_zeros(n, dtype=torch.float64).index_add(0, rows, weights.double())[:, None]
+        return torch.bincount(rows, None if weights is None else weights.double(), minlength=n).double()[:, None]
+    weights = X.new_ones(len(rows)) if weights is None else weights.to(X.dtype)
+    return Spread.apply(weights, X, rows, columns, n)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def meet(relation: Relation, other: Relation) -> Relation | None:
+    """`relation` where `other`, whose edges are many, is not zero; None where there is no closed form."""
     if other.form in ("all", "equal") and other.row is None and other.column is None:
-        keys = (other.data,) if other.form == "equal" else ()
-        return replace(relation, inside=(*relation.inside, *keys, *other.inside), ignored=(*relation.ignored, *other.ignored))  # type: ignore[arg-type]
+        keys = ((other.data[0], other.data[1]),) if other.form == "equal" else ()
+        return replace(relation, inside=(*relation.inside, *keys, *other.inside), ignored=(*relation.ignored, *other.ignored))
     return None

@@ -13,7 +13,7 @@ from torch import Tensor
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, weigh
-from counterpoint.core.similarity.relation import Pairs, Relation, check_shape, edge_numbers, numbered_edges
+from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.small import small_lse
@@ -183,12 +183,12 @@ def mean(scores: Scores, relation: Relation) -> Tensor:
     if few is not None and len(few.rows) <= 2 * n:
         return _edge_sum(_scores_of(scores, few), few, n) * share
     C = scores.candidates.to(scores.dtype)
-    around = weigh(relation, C, n)
+    around = weigh(relation, C, scores.shape, C.device)
     if around is None:  # no closed form: one more pass over the tiles
         return _sum_of(scores, relation, _identity, torch.ones_like) * share
     value = torch.linalg.vecdot(scores.anchors.to(scores.dtype), around) * (scores.scale * share)
     if scores.column is not None:
-        columns = weigh(relation, scores.column.to(scores.dtype)[:, None], n)
+        columns = weigh(relation, scores.column.to(scores.dtype)[:, None], scores.shape, C.device)
         assert columns is not None
         value = value + columns[:, 0] * share
     return value if scores.row is None else value + torch.where(mass == 0, 0.0, scores.row)
@@ -315,7 +315,8 @@ def _mass(relation: Relation, shape: tuple[int, int], device: torch.device | Non
     device = device or _device(relation) or torch.device("cpu")
     key = ("mass", shape, device, indicator)
     if key not in relation.cache:
-        relation.cache[key] = _closed_mass(relation, shape, device, indicator)
+        closed = weigh(relation, None, shape, device, indicator)
+        relation.cache[key] = stream_mass(relation, shape, device, indicator) if closed is None else closed[:, 0]
     found: Tensor = relation.cache[key]
     return found
 
@@ -324,22 +325,6 @@ def _pairs_device(pairs: Pairs) -> torch.device | None:
     if pairs.block is not None:
         return pairs.block[0].device
     return _device(pairs.positive) or _device(pairs.candidate)
-
-
-def _closed_mass(relation: Relation, shape: tuple[int, int], device: torch.device, indicator: bool) -> Tensor:
-    n, m = shape
-    plain = relation.row is None and relation.column is None
-    few = edges_of(relation, shape, device)
-    if few is not None and (few.weights is None or indicator):
-        return torch.ones(n, dtype=torch.float64, device=device) if few.single else torch.bincount(few.rows, minlength=n).double()
-    if relation.form == "all" and plain and not relation.inside:
-        lists = [edges_of(other, shape, device) for other in relation.ignored]
-        numbers = [edge_numbers(e.rows, e.columns) for e in lists if e is not None]
-        if len(numbers) == len(lists):
-            taken = numbered_edges(torch.unique(torch.cat(numbers)))[0] if numbers else torch.empty(0, dtype=torch.int64, device=device)
-            return m - torch.bincount(taken, minlength=n).double()
-    closed = weigh(relation, torch.ones(m, 1, dtype=torch.float64, device=device), n, indicator)
-    return stream_mass(relation, shape, device, indicator) if closed is None else closed[:, 0]
 
 
 def _weights(scores: Scores, relation: Relation) -> Tensor:
