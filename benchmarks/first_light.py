@@ -24,8 +24,8 @@ import numpy as np
 import counterpoint as cp
 from counterpoint import data
 
-IMAGES = {"time": "5m", "lr": 2e-3}
-SERIES = {"time": "15s"}
+IMAGES = {"time": "270s", "lr": 2e-3}
+SERIES = {"time": "6s"}
 TEXT = {"epochs": 1, "lr": 3e-5, "batch": 128, "encoder": "minilm", "temperature": 0.05}
 TABLE = {"epochs": 20, "lr": 1e-3}
 
