@@ -32,7 +32,7 @@ def mixed_negatives(
     with β ~ U(0, cap), all made unit vectors and detached, join its denominator as private columns:
     L_i = softplus( log( Σ_k exp(s_ik / t) + Σ_h exp(a_i · h / t) ) − log Σ_p exp(s_ip / t) ).
     N is cut to the negatives that an anchor has. Draws from torch's global generator, which the step seeds. Rows without positives do
-    not count. Chance (equal scores): log(1 + (negatives + mixtures) / positives).
+    not count. No chance level, since mixtures are chosen hard; without mixtures that of InfoNCE.
 
     temperature: t > 0; may move over the run.
     hardest: N, how many of the hardest negatives are mixed.
@@ -51,14 +51,14 @@ def mixed_negatives(
     positive, negative, counted = weights(scores, pairs)
     made = _mixtures(scores, pairs, hardest, int(between), int(towards), cap)  # type: ignore[arg-type]
     plain = similarity.negatives_lse(scaled, pairs)
-    number = negative
+    chance: Tensor | None = (negative / positive.clamp(min=1e-30)).log1p()
     if made is not None:
-        private = torch.einsum("nd,nsd->ns", *_one_precision(scores.anchors, made)) * _per_row(scaled.scale)
-        private = private.masked_fill((negative == 0)[:, None], -math.inf)
-        plain = torch.logaddexp(plain, _logsumexp(private))
-        number = negative + made.shape[1] * (negative > 0)
+        some = negative > 0
+        private = (scores.anchors[:, None] * made).sum(2) * _per_row(scaled.scale)  # no product of matrices: autocast leaves it alone
+        plain = torch.logaddexp(guard(plain, some), private.logsumexp(1)).masked_fill(~some, -math.inf)
+        chance = None
     own = guard(similarity.positives_lse(scaled, pairs), counted)
-    return finish(softplus(plain - own), counted, (number / positive.clamp(min=1e-30)).log1p())
+    return finish(softplus(plain - own), counted, chance)
 
 
 @torch.no_grad()
@@ -122,14 +122,3 @@ def reweighted(
 
 def _per_row(scale: float | Tensor) -> float | Tensor:
     return scale[:, None] if isinstance(scale, Tensor) and scale.dim() else scale
-
-
-def _one_precision(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    kind = torch.promote_types(torch.promote_types(first.dtype, second.dtype), torch.float32)
-    return first.to(kind), second.to(kind)
-
-
-def _logsumexp(x: Tensor) -> Tensor:
-    """−∞ with gradient 0 for a row that is −∞ throughout."""
-    empty = torch.isneginf(x).all(1)
-    return guard(torch.where(empty[:, None], 0.0, x).logsumexp(1), ~empty).masked_fill(empty, -math.inf)

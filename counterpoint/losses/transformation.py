@@ -35,7 +35,8 @@ def transformed(
     Negatives:  c'_j = μ c_j + (1 − μ) c_r(j),  r a random permutation of the candidates, μ ~ Beta(b, b).
     L_i = softplus( log Σ_j exp(q'_i · c'_j / t) − s'_i / t ), over the mixtures of two candidates that are both negatives of i.
     The model's own rows (queue, teacher) stay as they are. Draws from torch's global generator, which the step seeds. Rows without
-    positives do not count; of several positives the nearest is taken. Chance: as the scores were 0.
+    positives do not count; of several positives the nearest is taken. No chance level, since positives are made harder; unchanged
+    rows have that of InfoNCE.
 
     temperature: t > 0; may move over the run.
     positive: a of the positives' Beta; none leaves them as they are.
@@ -73,7 +74,8 @@ def transformed(
     changed = replace(scores, anchors=query, candidates=mixed, bounded=normalised).divide(temperature)  # type: ignore[arg-type]
     against = similarity.lse(changed, relation)
     own = guard(own, counted) * changed.scale
-    return finish(softplus(against - own), counted, similarity.weight(relation, pairs.shape).to(own.dtype).log1p())
+    chance = similarity.weight(relation, pairs.shape).to(own.dtype).log1p() if positive is None else None
+    return finish(softplus(against - own), counted, chance)
 
 
 def _beta(concentration: float, size: int, like: Tensor) -> Tensor:
