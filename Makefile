@@ -33,18 +33,19 @@ check: $(VENV)/.installed-dev ## style, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(VENV)/.installed-dev ## put every file into shape, the method table of the README too
+format: $(VENV)/.installed-dev ## put every file into shape, the method table of the README and docs/claims.md too
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/python scripts/docs.py readme
+	@$(BIN)/python scripts/docs.py write
 
 docs: $(VENV)/.installed-dev ## the documentation, in site/
-	@$(BIN)/python scripts/docs.py readme
+	@$(BIN)/python scripts/docs.py write
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "documentation: site/index.html"
 
-claims: $(VENV)/.installed-dev ## repeat the figures that are claimed (long)
-	@$(BIN)/python -m pytest -m claim $(ARGS)
+claims: $(VENV)/.installed-dev ## run every paper's claim again: claims/results/ (hours)
+	@$(BIN)/counterpoint claim --all $(ARGS)
+	@$(BIN)/python scripts/docs.py write
 
 picture: $(VENV)/.installed-demo ## the picture of the README, from the demo's run folder
 	@$(BIN)/python scripts/picture.py demo docs/images/demo.png

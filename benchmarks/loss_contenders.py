@@ -219,7 +219,7 @@ def memeff(x: Data) -> Tensor:
 PEERS: dict[str, tuple[str, Callable[[Data], Tensor], str, int, bool]] = {
     "naive torch": ("NT-Xent", naive_nt_xent, "torch", 8192, False),
     "lightly": ("NT-Xent", lightly, "lightly", 8192, False),
-    "pytorch-metric-learning": ("NT-Xent", metric_learning_nt_xent, "pytorch_metric_learning", 512, False),
+    "pytorch-metric-learning": ("NT-Xent", metric_learning_nt_xent, "pytorch_metric_learning", 256, False),
     "naive torch SupCon": ("SupCon out", naive_sup_con, "torch", 8192, False),
     "pytorch-metric-learning SupCon": ("SupCon out", metric_learning_sup_con, "pytorch_metric_learning", 512, False),
     "naive torch CLIP": ("CLIP", naive_clip, "torch", 8192, False),

@@ -9,7 +9,8 @@ alike, and the ratios are those of the medians.
                against themselves, the upper triangle of tiles; "full": all tiles.
     extra      MiB above inputs and libraries at the peak of one step (on a GPU: of allocated memory).
 
-`--quick` leaves out what takes long, `--large` adds 65,536 pairs, `--json FILE` writes the figures, `--only GROUP` takes one group.
+`--quick` leaves out what takes long, `--large` adds 65,536 pairs, `--json FILE` writes the figures as they come, `--only GROUP` takes one
+group.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def single(name: str, pairs: int, rounds: int, device: str, dtype: torch.dtype) 
         bare = floor(rows, rows * 1.0 if group in FULL else rows, side)
     contenders = {"ms": step, "floor_ms": bare, "nt_xent_ms": lambda: step(OURS["NT-Xent"])}
     times: dict[str, list[float]] = {key: [] for key in contenders}
-    few = 1 if pairs >= 1024 else 20
+    few = 1 if pairs >= 1024 else min(max(int(300 / max(timed(step, device), 1e-3)), 1), 20)  # a slow peer is not asked twenty times
     for turn in range(rounds + 1):
         for key, one in contenders.items():
             each = [timed(one, device) for _ in range(few)]
@@ -147,7 +148,7 @@ def plan(quick: bool, large: bool, only: str | None, device: str) -> list[tuple[
     for pairs in sizes:
         rounds = 3 if pairs >= 4096 and quick else 5
         for name in OURS:
-            if name == "NT-Xent" or pairs >= 4096 or pairs == 512:
+            if name in ("NT-Xent", "CLIP") or pairs >= 512:
                 found.append((name, pairs, rounds))
         for name, (_, _, module, most, gpu) in PEERS.items():
             if pairs <= most and (device == "cuda" or not gpu) and _there(module):
@@ -200,37 +201,34 @@ def main() -> None:
         name, pairs, rounds = chosen.one
         print(json.dumps(single(name, int(pairs), int(rounds), device, dtype)))
         return
-    rows = []
     print(f"{'group':22} {'contender':31} {'pairs':>6} {'ms':>10} {'x floor':>8} {'x NT-Xent':>9} {'extra MiB':>9}  error")
     for name, pairs, rounds in plan(chosen.quick, chosen.large, chosen.only, device):
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            name,
-            str(pairs),
-            str(rounds),
-            "--threads",
-            str(chosen.threads),
-            "--dtype",
-            chosen.dtype,
-        ]
+        command = [sys.executable, __file__, "--one", name, str(pairs), str(rounds)]
+        command += ["--threads", str(chosen.threads), "--dtype", chosen.dtype]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
-            group = name if name in OURS else PEERS[name][0]
-            rows.append({"group": group, "contender": name, "pairs": pairs, "note": reason[:90]})
+            group, contender = (name, "counterpoint") if name in OURS else (PEERS[name][0], name)
+            row: dict[str, Any] = {"group": group, "contender": contender, "pairs": pairs, "note": reason[:90]}
         else:
-            rows.append(json.loads(done.stdout.strip().splitlines()[-1]))
-        print(show(rows[-1]), flush=True)
-    if chosen.json:
-        machine = {"cores": os.cpu_count(), "threads": chosen.threads, "processor": platform.machine(), "python": platform.python_version()}
-        device_name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-        result = {"device": device_name, "dtype": chosen.dtype, "width": WIDTH, "machine": machine, "versions": versions(), "rows": rows}
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        written = chosen.json.with_suffix(".partial")
-        written.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(written, chosen.json)
+            row = json.loads(done.stdout.strip().splitlines()[-1])
+        print(show(row), flush=True)
+        if chosen.json:
+            keep(chosen.json, row, device, chosen)
+
+
+def keep(path: Path, row: dict[str, Any], device: str, chosen: argparse.Namespace) -> None:
+    """Put a row into the file, in the place of an earlier one of the same contender and size."""
+    machine = {"cores": os.cpu_count(), "threads": chosen.threads, "processor": platform.machine(), "python": platform.python_version()}
+    device_name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    same = ("group", "contender", "pairs")
+    rows = [one for one in rows if any(one[k] != row[k] for k in same)] + [row]
+    result = {"device": device_name, "dtype": chosen.dtype, "width": WIDTH, "machine": machine, "versions": versions(), "rows": rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".partial")
+    written.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(written, path)
 
 
 if __name__ == "__main__":

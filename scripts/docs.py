@@ -1,7 +1,7 @@
 """Documentation that is made from the code: method table and pages, reference of every option. There is no list to keep by hand.
 
-As a hook of mkdocs (see mkdocs.yml) it adds the pages to the site. As a script, `python scripts/docs.py readme` writes the method
-table into README.md between its markers.
+As a hook of mkdocs (see mkdocs.yml) it adds the pages to the site. As a script, `python scripts/docs.py write` writes the method
+table into README.md between its markers, and docs/claims.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 BEGIN, END = "<!-- methods: made by scripts/docs.py -->", "<!-- end of methods -->"
 PARTS = {
@@ -79,7 +79,10 @@ def method_page(found: Any) -> str:
         lines += ["## Options", "", option_table(rows), ""]
     if found.claim:
         claim = found.claim
-        lines += ["## What the paper claims", "", claim.paper + ".", "", f"Put small: `{claim.metric}` on `{claim.data}`", ""]
+        put = f"Put small: `{claim.metric}` on `{claim.data}`: `counterpoint claim {found.slug}`"
+        there = ROOT / "claims" / "results" / f"{found.slug}.json"
+        put += f"; [what it gave](../claims.md#{found.slug.replace('_', '-')})" if there.exists() else ""
+        lines += ["## What the paper claims", "", claim.paper.rstrip(".") + ".", "", put, ""]
     from counterpoint.cli.words import settable
 
     recipe = "\n".join(f"{path} = {value}" for path, value in settable(found(found.example)))
@@ -243,16 +246,22 @@ def readme(text: str) -> str:
     return f"{before}{BEGIN}\n{method_table()}\n{END}{after}"
 
 
-def main(arguments: list[str]) -> int:
-    if arguments != ["readme"]:
-        print("usage: python scripts/docs.py readme", file=sys.stderr)
-        return 2
+def fresh() -> dict[Path, str]:
+    """Files that are committed and made: their content as it should be today."""
+    import claims_page
+
     path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    fresh = readme(text)
-    if fresh != text:
-        path.write_text(fresh, encoding="utf-8")
-        print("README.md: method table written")
+    return {path: readme(path.read_text(encoding="utf-8")), ROOT / "docs" / "claims.md": claims_page.page()}
+
+
+def main(arguments: list[str]) -> int:
+    if arguments != ["write"]:
+        print("usage: python scripts/docs.py write", file=sys.stderr)
+        return 2
+    for path, text in fresh().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: written")
     return 0
 
 

@@ -106,9 +106,9 @@ def test_commands_on_the_pages_parse() -> None:
         command.make_context(line, words, parent=context)
 
 
-def test_the_method_table_of_the_readme_is_fresh() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert load("docs").readme(text) == text, "run: python scripts/docs.py readme"
+def test_what_is_made_from_code_and_results_is_fresh() -> None:
+    for path, text in load("docs").fresh().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run: python scripts/docs.py write"
 
 
 def test_pictures_on_the_pages_exist() -> None:

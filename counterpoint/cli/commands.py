@@ -178,6 +178,71 @@ def doctor(as_json: Json = False) -> None:
     sys.exit(examine(as_json))
 
 
+@app.command()
+def compare(
+    source: Annotated[str, typer.Argument(help="Folder, file or name of a data set.", metavar="DATA")],
+    methods: Annotated[str, typer.Option(help="Methods, with commas between: simclr,dcl,cacr.", metavar="A,B,C")],
+    seeds: Annotated[int, typer.Option(help="Each method is trained with seeds 0, 1, … .", min=1)] = 3,
+    metric: Annotated[Optional[str], typer.Option(help="The figure that decides; kNN where there are labels.")] = None,  # noqa: UP045
+    kind: Kind = None,
+    label: Label = None,
+    text: Text = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Passes over the data, the same for all.")] = None,  # noqa: UP045
+    time: Annotated[Optional[str], typer.Option(help="Budget in place of epochs: 90s, 5m.")] = None,  # noqa: UP045
+    limit: Annotated[Optional[int], typer.Option(help="Use only this many items, drawn at random.")] = None,  # noqa: UP045
+    settings: Settings = [],  # noqa: B006
+    out: Annotated[Optional[Path], typer.Option(help="Folder for comparison.json and comparison.html.", metavar="DIR")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Train several methods at equal budget and compare them: mean ± spread, a paired test, a table and a plot."""
+    from counterpoint.cli.words import assignments
+    from counterpoint.run.compare import compare as run_compare
+    from counterpoint.run.folder import new_folder
+
+    given: dict[str, Any] = {"kind": kind, "label": label, "text": text, "epochs": epochs, "time": time, "limit": limit}
+    given = {k: v for k, v in given.items() if v is not None} | assignments(settings)
+    slugs = [name.strip() for name in methods.split(",") if name.strip()]
+    folder = new_folder(out, "comparison")
+    say = (lambda text: print(text, file=sys.stderr)) if as_json else print
+    result = run_compare(source, slugs, seeds=seeds, metric=metric, out=folder, say=say, **given)
+    if as_json:
+        print(json.dumps(result))
+        return
+    from rich.console import Console
+
+    from counterpoint.report.comparison import terminal
+
+    Console(highlight=False).print(terminal(result))
+    print(f"page: {folder / 'comparison.html'}")
+
+
+@app.command()
+def claim(
+    slugs: Annotated[Optional[list[str]], typer.Argument(help="Methods whose claim is run.", metavar="SLUG…")] = None,  # noqa: UP045
+    every: Annotated[bool, typer.Option("--all", help="Run every claim there is (hours).")] = False,
+    seeds: Annotated[int, typer.Option(help="Each arm is trained with seeds 0, 1, … .", min=1)] = 3,
+    arm: Annotated[list[str], typer.Option(help="Run only this arm beside baseline and method.", metavar="NAME")] = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(help="Folder for SLUG.json.", metavar="DIR")] = Path("claims/results"),
+    as_json: Json = False,
+) -> None:
+    """Put a paper's claim to a small test: the method, its baseline and one arm a change, at equal budget."""
+    from counterpoint.cli.words import print_claim
+    from counterpoint.core.errors import OptionError
+    from counterpoint.run import claims
+
+    if bool(slugs) == every:
+        raise OptionError("name the methods whose claims to run, or --all; with a claim are: " + ", ".join(claims.claims()))
+    say = (lambda text: print(text, file=sys.stderr, flush=True)) if as_json else (lambda text: print(text, flush=True))
+    for slug in claims.claims() if every else slugs or ():
+        result = claims.run_claim(slug, seeds=range(seeds), arms=arm or None, say=say)
+        path = claims.save(result, out)
+        if as_json:
+            print(json.dumps(result))
+        else:
+            print_claim(result)
+            print(path)
+
+
 @methods_app.command("list")
 def methods_list(
     kind: Kind = None,

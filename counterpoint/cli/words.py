@@ -103,6 +103,25 @@ def print_method(found: Any) -> None:
         console.print(f"\nDiffers from {found.baseline} in: {', '.join(found.changes()) or 'nothing'}", markup=False)
 
 
+def print_claim(result: Mapping[str, Any]) -> None:
+    """The arms of a claim with the figure that decides, the difference of method and baseline, and the verdict."""
+    metric = result["metric"]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("arm", metric, "spread", "seconds"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    rows = {name: (arm["figures"], sum(arm["seconds"]) / len(arm["seconds"])) for name, arm in result["arms"].items()}
+    for name, (figures, seconds) in {**rows, **{name: (given, None) for name, given in result["references"].items()}}.items():
+        if metric in figures:
+            spread = figures[metric]["spread"]
+            cost = "" if seconds is None else f"{seconds:.0f}"
+            table.add_row(name, f"{figures[metric]['mean']:.4f}", "" if spread is None else f"{spread:.4f}", cost)
+    console = Console(highlight=False)
+    console.print(table)
+    gap = result["difference"]
+    error = "" if gap["error"] is None else f" ± {gap['error']:.4f} (standard error)"
+    console.print(f"{result['slug']}: {result['verdict']}; method − baseline {gap['mean']:+.4f}{error}")
+
+
 def settable(recipe: Any) -> list[tuple[str, str]]:
     """Every dotted path of a recipe with its value: parts by name, then their options, defaults included."""
     from counterpoint.core import options

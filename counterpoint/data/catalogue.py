@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import os
+import pkgutil
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files as resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from counterpoint.core.errors import DataError, nearest
+from counterpoint.data import made
 from counterpoint.data.build import build
 from counterpoint.data.dataset import Dataset
+from counterpoint.data.request import Request, request_of
 
 PLACE = "COUNTERPOINT_DATA"
 
@@ -37,15 +43,24 @@ class Entry:
     origin: str
     licence: str
     files: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    parts: tuple[str, ...] | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether a function makes it, from `parts` of the catalogue or from a generator: see `counterpoint.data.made`."""
+        return self.parts is not None
 
     @property
     def shipped(self) -> bool:
         """Whether a Python package brings it, so that nothing has to be fetched."""
-        return not self.files
+        return not self.files and not self.made
 
     @property
     def here(self) -> str:
-        """Where it would be read from now: "package", "folder", "fetched", "can be fetched", or "" where it is not to be had."""
+        """Where it would be read from now: "package", "folder", "fetched", "can be fetched", "made", or "" where it is not to be had."""
+        if self.made:
+            places = [_entries()[name].here for name in self.parts or ()]
+            return "made" if all(places) else ""
         if self.shipped:
             return "package" if find_spec(self.origin.split()[0].replace("scikit-learn", "sklearn")) else ""
         folder = os.environ.get(PLACE)
@@ -80,7 +95,18 @@ def _entries() -> dict[str, Entry]:
         for file in whole.files:  # an archive of sets: each by its own name
             name = f"ucr/{Path(file['path']).stem}"
             found[name] = Entry(name, "series", whole.title, file["items"], file["classes"], whole.origin, whole.licence, (file,))
+    for info in pkgutil.iter_modules(made.__path__):
+        about = _maker(info.name).__made__
+        title = (inspect.getdoc(inspect.getmodule(_maker(info.name))) or info.name).splitlines()[0].rstrip(".")
+        origin = f"made from {', '.join(about['parts'])}" if about["parts"] else "made by a generator"
+        licences = sorted({found[name].licence for name in about["parts"]}) or ["MIT"]
+        fields = {"kind": about["kind"], "items": about["items"], "classes": about["classes"], "parts": tuple(about["parts"])}
+        found[info.name] = Entry(name=info.name, title=title, origin=origin, licence="; ".join(licences), **fields)
     return dict(sorted(found.items()))
+
+
+def _maker(name: str) -> Any:
+    return getattr(importlib.import_module(f"counterpoint.data.made.{name}"), name)
 
 
 def entries(kind: str | None = None) -> list[Entry]:
@@ -104,9 +130,6 @@ def load(name: str, *, part: str | None = None, **options: Any) -> Dataset:
 
     part: "train" or "test" alone; item ids are those of the whole.   options: those of `read`.
     """
-    from counterpoint.data import stored
-    from counterpoint.data.request import request_of
-
     entry, limit = _named(name)
     if part not in (None, "train", "test"):
         raise DataError(f"part = {part!r} is not a part of {entry.name}; it may be 'train' or 'test'")
@@ -115,16 +138,38 @@ def load(name: str, *, part: str | None = None, **options: Any) -> Dataset:
             f"{entry.name} ({entry.title}) is of a kind that is not read yet; data.files({entry.name!r}) gives its checked files"
         )
     request = request_of(**{**options, **({"limit": limit} if limit is not None else {})})
-    if request.preprocessing is None and request.kind not in (None, entry.kind):
-        raise DataError(f"{entry.name} holds {entry.kind} data; they cannot be read as {request.kind!r}")
-    found = stored.found(entry, {} if entry.shipped else files(entry.name), request)
-    dataset = build(found, request)
+    if entry.made:
+        dataset = _make(entry, request)
+    else:
+        dataset = _stored(entry, request)
     if part is None:
         return dataset
     here = dataset.ids[dataset.split == (0 if part == "train" else 1)]
     if not len(here):
         raise DataError(f"{entry.name} has no {part} part; leave part= out")
     return dataset.subset(here)
+
+
+def _make(entry: Entry, request: Request) -> Dataset:
+    """A made set, with columns that were asked for by other names, and with a held-out part where it brings none."""
+    from counterpoint.data.reading import again
+
+    dataset: Dataset = _maker(entry.name)(limit=request.limit)
+    dataset = again(dataset, request.label, request.columns)
+    if request.holdout is None or bool((dataset.split == 1).any()):
+        return dataset
+    label, group = (None if dataset.columns.get(n) is None else dataset.columns[n].numpy() for n in ("label", "group"))
+    parts = torch.full_like(dataset.parts, -1)
+    parts[dataset.ids] = torch.as_tensor(request.holdout(label, group)).to(parts)
+    return replace(dataset, parts=parts)
+
+
+def _stored(entry: Entry, request: Request) -> Dataset:
+    from counterpoint.data import stored
+
+    if request.preprocessing is None and request.kind not in (None, entry.kind):
+        raise DataError(f"{entry.name} holds {entry.kind} data; they cannot be read as {request.kind!r}")
+    return build(stored.found(entry, {} if entry.shipped else files(entry.name), request), request)
 
 
 def files(name: str) -> dict[str, Path]:

@@ -12,7 +12,8 @@ How a source is understood (`kind=` overrides each guess, `Dataset.summary()` sa
 - a list: of words → text (of names of image files → images), of arrays → series (skeletons where the arrays have 3 axes, the last 2 or 3).
 - csv, jsonl, parquet, Arrow, DataFrame, Hugging Face data set: a column of pictures → images; a column `text`, or text as the only column →
   text; lists of numbers as the only column → series; else table. A column called `label` is taken as the label.
-- .txt → a text a line. A dictionary → paired data. A name of the catalogue ("mnist5k", "cifar10[8000]") where no such file is there.
+- .txt → a text a line. A dictionary → paired data; {"x": features, "edges": links, "y": labels} → a graph.
+- a name of the catalogue ("mnist5k", "cifar10[8000]") where no such file is there.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def read(
     holdout: (labels, groups) -> split, where the data have no test part of their own: preparation is then fitted on the train part only.
     """
     if isinstance(source, Dataset):
-        return _again(source, label, columns)
+        return again(source, label, columns)
     request = request_of(
         kind=kind,
         label=label,
@@ -90,6 +91,11 @@ def read(
     if isinstance(source, Mapping) and not hasattr(source, "with_format") and not _is_hub(source):
         if set(source) <= {"x", "y"} and "x" in source:
             return read(source["x"], **{**request.__dict__, "label": label if label is not None else source.get("y")})
+        if {"x", "edges"} <= set(source) <= {"x", "y", "edges"}:
+            from counterpoint.data import graph
+
+            wanted = replace(request, label=label if label is not None else source.get("y"))
+            return build({"x": graph.from_arrays(source["x"], source["edges"], "the graph")}, wanted)
         from counterpoint.data import paired
 
         return paired.from_sources(source, request, find)
@@ -200,7 +206,7 @@ def _is_hub(source: Any) -> bool:
     return type(source).__module__.split(".")[0] == "datasets"
 
 
-def _again(source: Dataset, label: Any, columns: Mapping[str, Any] | Sequence[str] | None) -> Dataset:
+def again(source: Dataset, label: Any, columns: Mapping[str, Any] | Sequence[str] | None) -> Dataset:
     """A Dataset as it is, with columns that were given as values."""
     given = {**({} if label is None else {"label": label}), **columns_asked(columns)}
     more = {}

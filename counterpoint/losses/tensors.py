@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -61,15 +63,21 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     aligned("clip", first, second)
     scores = _cosine("clip", first, second, temperature)
     pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
-    return (similarity.contrast(scores, pairs).mean() + similarity.contrast(scores.transposed(), pairs).mean()) / 2
+    rows, columns = similarity.two_way_contrast(scores, pairs)
+    return (rows + columns).mean() / 2
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:
     aligned(name, first, second)
     rows = torch.cat([first, second])
-    n = len(rows)
-    partner = torch.arange(n, device=rows.device).roll(n // 2)
-    return _cosine(name, rows, rows, temperature), Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
+    return _cosine(name, rows, rows, temperature), _of_two_views(len(rows), rows.device)
+
+
+@lru_cache(maxsize=16)
+def _of_two_views(n: int, device: torch.device) -> Pairs:
+    """Row i with row i ± n/2, against all but itself; the same for every batch of the size."""
+    partner = torch.arange(n, device=device).roll(n // 2)
+    return Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
 
 
 def _cosine(name: str, anchors: Tensor, candidates: Tensor, temperature: float | Tensor) -> Scores:

@@ -28,7 +28,7 @@ def embed(model: nn.Module, given: Any, batch: int = 512) -> np.ndarray:
 
 
 def in_order(given: Any, batch: int) -> Any:
-    pieces = given.ids.split(batch)
+    pieces = given.pieces(batch)
     return (given.batch(piece) for piece in pieces) if given.in_memory else given.loader(iter(pieces))
 
 
@@ -39,7 +39,7 @@ def evaluate(run: Any, given: Any, split: Tensor, seed: int) -> dict[str, Any]:
     groups = given.columns.get("group")
     names = given.names.get("label")
     given, split, labels, groups = _few(given, split, labels, groups, seed)
-    with _seeded(seed):
+    with seeded(seed):
         untrained = run.recipe.encoder(run.spec).eval()
     arms = {"trained": embed(run.model, given), "untrained": embed(untrained, given), "raw": given.flat(given.ids)}
     result = evaluation.table(
@@ -57,7 +57,7 @@ def evaluate(run: Any, given: Any, split: Tensor, seed: int) -> dict[str, Any]:
 def _views(run: Any, untrained: nn.Module, given: Any, split: Tensor, seed: int) -> dict[str, tuple[Any, Any]] | None:
     """Two views of some test items under each arm, for alignment; None where the recipe makes no two alike."""
     test = (split == 1).nonzero().flatten() if bool((split == 1).any()) else torch.arange(given.items)
-    with _seeded(seed):
+    with seeded(seed):
         made = run.recipe.views(given.batch(given.ids[test[:1024]]), torch.Generator().manual_seed(seed), Progress())
     pair = two_alike(made)
     if pair is None:
@@ -81,7 +81,7 @@ def _few(given: Any, split: Tensor, labels: Any, groups: Any, seed: int) -> tupl
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from counterpoint.core.similarity.relation import Pairs, check_shape
 from counterpoint.core.similarity.scores import Scores
-from counterpoint.core.similarity.small import small_contrast
+from counterpoint.core.similarity.small import small_contrast, small_two_way
 from counterpoint.core.similarity.statistics import full_precision, negatives_lse, positives_lse, two_way_lse
 
 
@@ -31,8 +31,11 @@ def two_way_contrast(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor]:
     Many rows share one pass over the scores: about half the price of two contrasts.
     """
     check_shape(pairs.positive, scores.shape)
-    value = small_contrast(scores, pairs)
+    both = small_two_way(scores, pairs)
+    if both is not None:
+        return both
     turned, back = scores.transposed(), pairs.transposed()
+    value = small_contrast(scores, pairs)
     if value is not None:
         return value, contrast(turned, back)
     rows, columns = two_way_lse(scores, pairs.negatives)

@@ -97,6 +97,16 @@ class Relation:
         kept = tuple(r for r in relations if r.form != "none")
         return kept[0] if len(kept) == 1 else Relation("either", kept) if kept else Relation.none()
 
+    @cached_property
+    def partner(self) -> tuple[Tensor, bool] | None:
+        """Of an index with one candidate for every anchor: (the candidates (n, 1), whether they are mutual: t(t(i)) = i); else None."""
+        if self.form != "index" or self.data[0].dim() != 1 or self.data[1] is not None or bool((self.data[0] < 0).any()):
+            return None
+        target = self.data[0]
+        inside = bool((target < len(target)).all())
+        mutual = inside and torch.equal(target[target], torch.arange(len(target), device=target.device))
+        return target[:, None], mutual
+
     # ---- changes
 
     def without(self, *others: Relation) -> Relation:

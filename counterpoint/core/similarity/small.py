@@ -40,15 +40,12 @@ def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
     if not _is_small(scores) or not is_plain(positive) or pairs.block is not None:
         return None
     if positive.form == "self" and n == m:
-        target = torch.arange(n, device=scores.device)
-    elif positive.form == "index" and positive.data[0].dim() == 1 and positive.data[1] is None:
-        target = positive.data[0]
-        if bool((target < 0).any()):
-            return None
+        column, mutual = torch.arange(n, device=scores.device)[:, None], True
+    elif positive.partner is not None:
+        column, mutual = positive.partner
     else:
         return None
     candidate = pairs.candidate
-    column = target[:, None]
     if candidate.form == "all" and _only_self(candidate):
         mask: Mask = partial(_zero_self_and, target=column, diagonal=bool(candidate.ignored))
         symmetric = scores.selfsame
@@ -57,9 +54,19 @@ def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
         if found is None:
             return None
         mask, symmetric = found
-    symmetric = symmetric and torch.equal(target.gather(0, target), torch.arange(len(target), device=target.device))
+    symmetric = symmetric and mutual
     value: Tensor = _Contrast.apply(*_operands(scores), mask, symmetric, column, pairs)  # type: ignore[no-untyped-call]
     return value
+
+
+def small_two_way(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor] | None:
+    """`small_contrast` of the rows and of the columns on one tile, where row i's positive is column i and all are candidates."""
+    n, m = scores.shape
+    plain = is_plain(pairs.positive) and pairs.positive.form == "self" and n == m and pairs.block is None
+    if not plain or not _is_small(scores) or scores.selfsame or pairs.candidate.form != "all" or not _only_self(pairs.candidate):
+        return None
+    rows, columns = _TwoWay.apply(*_operands(scores), pairs)  # type: ignore[no-untyped-call]
+    return rows, columns
 
 
 def _is_small(scores: Scores) -> bool:
@@ -147,6 +154,37 @@ class _Contrast(torch.autograd.Function):
         else:
             G = (E * u).scatter_(1, target, -pull)
         return *_pull(ctx, G, A, C, -scale, symmetric), None, None, None, None, None
+
+
+class _TwoWay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A: Tensor, C: Tensor, scale: float, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        E = torch.mm(A * (scale * BITS), C.T)
+        own = E.diagonal() / BITS
+        E.exp2_().fill_diagonal_(0.0)
+        masses = torch.stack([E.sum(1), E.sum(0)])
+        loss = F.softplus(masses.log() - own)
+        ctx.save_for_backward(A, C, E, masses.clamp_(min=_TINY), loss)
+        ctx.more = scale, pairs
+        return loss[0], loss[1]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, h: Tensor) -> Any:  # type: ignore[override]
+        A, C, E, masses, loss = ctx.saved_tensors
+        scale, pairs = ctx.more
+        both = torch.stack([g, h])
+        if torch.is_grad_enabled():
+            target = torch.arange(len(A), device=A.device)[:, None]
+
+            def formula(S: Tensor) -> Tensor:
+                return torch.stack([_dense_contrast(S, pairs, target), _dense_contrast(S.T, pairs.transposed(), target)])
+
+            return *_second(ctx, A, C, scale, both, formula), None, None
+        pull = torch.expm1(-loss).mul_(both)
+        u = pull / masses
+        G = E.mul(u[0][:, None] + u[1])  # minus the gradient to the scores
+        G.diagonal().copy_(-pull.sum(0))
+        return *_pull(ctx, G, A, C, -scale, False), None, None
 
 
 def _pull(ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, scale: float, symmetric: bool) -> tuple[Tensor | None, Tensor | None]:
