@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Generator, nn
@@ -316,11 +316,17 @@ class Spec:
 
 @dataclass(frozen=True)
 class Claim:
-    """A paper's headline, put small.
+    """A paper's headline, put small; `counterpoint claim SLUG` runs it.
 
-    data:     name and size, "cifar10[8000]".   metric: "knn", "linear", "acc" …   paper: its own words and figures.
-    arms:     name → dotted changes to the method's recipe, or the slug of a recipe; "baseline" by default the method's baseline.
-    settings: options of `fit` that all arms share.   budget: "steps" | "passes" | "seconds", equal for all arms.
+    data:      name and size, "cifar10[8000]".   read: options of reading it (label, text, kind …).
+    metric:    the figure that decides, one of those the protocol gives.   direction: "higher" or "lower" is better.
+    paper:     its own words and figures.
+    protocol:  a module of `counterpoint.evaluation.protocols`, and `options` of its function.
+    arms:      name → slug of a method, or changes: options of the method and dotted paths ("method" names another one). "baseline" is
+               the method's baseline where it is not given; "method", the method as it is, need not be given.
+    settings:  options of `fit` that all arms share (epochs, batch, lr …): an equal number of steps for all.
+    trial:     dotted name of (seed, **changes) -> {figure: number}, in place of training and protocol, for what trains no encoder.
+    note:      what was seen, further tries with their figures, and why, above all where it does not hold.
     """
 
     data: str
@@ -328,8 +334,12 @@ class Claim:
     paper: str
     arms: Mapping[str, Mapping[str, Any] | str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    direction: str = "higher"
-    budget: str = "steps"
+    read: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = "labels"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    direction: Literal["higher", "lower"] = "higher"
+    trial: str | None = None
+    note: str = ""
 
 
 def match(name: str, globs: Sequence[str]) -> bool:
