@@ -22,15 +22,19 @@ def lines(paths: Paths, request: Request, name: str) -> Found:
 
 
 def digit_pairs(paths: Paths, request: Request, name: str) -> Made:
-    """Drawn and spoken digits."""
+    """Drawn and spoken digits; a recording stands in several pairs."""
     from counterpoint.data.catalogue import files
 
     pairs = load(paths["pairs.npz"])
     drawn = load(files("mnist")["mnist.npz"])
-    _, clips = fsdd_clips(files("fsdd"))
+    have, clips = fsdd_clips(files("fsdd"))
     both = np.concatenate([pairs["train"], pairs["test"] + [len(drawn["x_train"]), 0, 0]])
     split = np.repeat([0, 1], [len(pairs["train"]), len(pairs["test"])])
-    columns = {"label": column(both[:, 2])}
+    columns = {
+        "label": column(both[:, 2]),
+        "speaker": column(have["speaker"][both[:, 1]], have["speaker_names"]),
+        "recording": column(both[:, 1]),
+    }
     images = np.concatenate([drawn["x_train"], drawn["x_test"]])[both[:, 0]]
     spoken = Listed([clips.values[i] for i in both[:, 1]])
     return {"image": made("image", Array(images), columns, split), "audio": made("audio", spoken, columns, split, hints={"rate": 8000})}

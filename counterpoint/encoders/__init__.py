@@ -23,9 +23,10 @@ from counterpoint.encoders import (
 )
 from counterpoint.encoders.kinds import default, named, text_folder
 from counterpoint.encoders.network import network
+from counterpoint.encoders.split import split_towers
 from counterpoint.encoders.towers import towers
 
 __all__ = [
     "array", "audio", "default", "graph", "heads", "image", "latent", "named", "network", "points", "queue", "series", "skeleton",
-    "table", "teacher", "text", "text_folder", "towers", "video", "volume",
+    "split_towers", "table", "teacher", "text", "text_folder", "towers", "video", "volume",
 ]  # fmt: skip

@@ -59,3 +59,19 @@ def mlp(modality: Modality, *, width: Count = 128, layers: Count = 2, dropout: S
     dropout: share of hidden units that are dropped while training.
     """
     return Mlp(math.prod(modality.shape), width, layers, dropout)
+
+
+class Itself(nn.Module):
+    """See `itself`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1).float()
+
+
+def itself(modality: Modality) -> Itself:
+    """The numbers as they are, for a projector that does all: a table where items are one-hot, a linear map otherwise."""
+    return Itself(math.prod(modality.shape))

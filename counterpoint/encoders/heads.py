@@ -31,6 +31,15 @@ def linear(width_in: int, *, width: Count = 128, bias: bool = False) -> Head:
     return Head(width, nn.Linear(width_in, width, bias=bias))
 
 
+def positive(width_in: int, *, width: Count = 16, bias: bool = True) -> Head:
+    """One matrix and a softplus: rows without negative entries, such as the factors of a probability.
+
+    width: of the output.
+    bias: whether a constant is added before the softplus.
+    """
+    return Head(width, nn.Linear(width_in, width, bias=bias), nn.Softplus())
+
+
 def mlp(
     width_in: int,
     *,

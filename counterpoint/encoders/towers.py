@@ -87,7 +87,7 @@ class Towers(nn.Module):
         teachers: Mapping[str, nn.Module] = MappingProxyType({}),
     ) -> None:
         super().__init__()
-        self.names = {name: _child(name) for name in found}
+        self.names = {name: child_name(name) for name in found}
         self.towers = nn.ModuleDict({self.names[name]: tower for name, tower in found.items()})
         self.scale = Number(-math.log(temperature), math.log(largest_scale))
         if bias is not None:
@@ -125,7 +125,7 @@ class Towers(nn.Module):
         return {**out, "embedding": Rows(torch.stack([*each.values()]).mean(0), batch.keys)}
 
 
-def _child(name: str) -> str:
+def child_name(name: str) -> str:
     """A name that a child module may have."""
     safe = name.replace(".", "_")
     return f"{safe}_" if hasattr(nn.ModuleDict, safe) or hasattr(nn.ModuleDict(), safe) else safe

@@ -1,0 +1,1 @@
+"""Methods for agents: transitions, demonstrations, exploration."""
