@@ -75,6 +75,17 @@ def test_a_transformer_from_a_folder_is_padding_invariant(tiny: Path, pooling: s
     assert model(torch.zeros(2, 6, dtype=torch.int64)).isfinite().all()
 
 
+def test_texts_of_all_lengths_come_back_in_their_order(tiny: Path) -> None:
+    encoder = text.transformer(WORDS, path=str(tiny)).eval()
+    x = torch.randint(1, 50, (7, 32), generator=torch.Generator().manual_seed(0))
+    for row, length in enumerate((32, 3, 17, 0, 16, 31, 1)):
+        x[row, length:] = 0
+    together = encoder(x)
+    apart = torch.cat([encoder(x[i : i + 1]) for i in range(len(x))])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(together[0], together[2], atol=1e-3)
+
+
 def test_a_transformers_first_layers_may_be_frozen(tiny: Path) -> None:
     model = text.transformer(WORDS, path=str(tiny), frozen=1)
     still = {name.split("model.")[1].split(".layer.1")[0] for name, p in model.named_parameters() if p.requires_grad}
