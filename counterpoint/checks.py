@@ -31,27 +31,27 @@ from counterpoint.training.state import pack, unpack
 from counterpoint.training.step import gradients, parameters, train_step
 
 ITEMS = 48
-KINDS = ("image", "series", "table", "text", "array")
+KINDS = ("image", "series", "table", "text", "array", "volume", "graph", "video", "audio", "points", "skeleton")
 
 
 def example(kind: str, items: int = ITEMS, seed: int = 0) -> Any:
-    """A small data set of one kind with four groups in it, labelled: what the checks train on.
+    """A small data set of one kind with four groups in it, labelled, of four patients with two trials each: what the checks train on.
 
-    kind: image, series, table, text, array, or "paired" (an image and a series of the same item).
+    kind: one of KINDS, or "paired" (an image and a series of the same item).
     """
     rng = np.random.default_rng(seed)
     group = np.arange(items) % 4
+    beside = {"label": group, "patient": group, "trial": np.arange(items) // 4 % 2}
     if kind == "paired":
         single = {name: _raw(name, group, rng) for name in ("image", "series")}
-        return data.read(single).with_columns({"label": group})
-    return data.read(_raw(kind, group, rng), kind=kind).with_columns({"label": group})
+        return data.read(single).with_columns(beside)
+    raw = _raw(kind, group, rng)
+    return data.read(raw, kind=None if kind == "graph" else kind).with_columns(beside)
 
 
 def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:
     if kind == "image":
-        grid = np.indices((16, 16)).sum(0)
-        waves = np.sin(grid[None] * (group[:, None, None] + 1) / 3) * 60 + 128
-        return (waves + rng.normal(0, 10, waves.shape)).clip(0, 255).astype(np.uint8)
+        return _waves(group, rng, (16, 16)).astype(np.uint8)
     if kind == "series":
         time = np.arange(32)
         waves = np.sin(time[None, None] * (group[:, None, None] + 1) / 4 + rng.uniform(0, 6, (len(group), 1, 1)))
@@ -61,7 +61,30 @@ def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:
         return [" ".join(rng.choice(themes[g].split(), 6)) for g in group]
     if kind in ("table", "array"):
         return (group[:, None] * 2.0 + rng.normal(0, 1, (len(group), 6))).astype(np.float32)
+    if kind == "graph":  # three neighbours of the own group, one of any
+        each = np.arange(len(group))
+        inside = (each[:, None] + 4 * rng.integers(1, max(len(group) // 4, 2), (len(group), 3))) % len(group)
+        links = np.stack([each.repeat(4), np.concatenate([inside, rng.integers(0, len(group), (len(group), 1))], 1).ravel()], 1)
+        return {"x": (group[:, None] == np.arange(12) % 4) + rng.normal(0, 1, (len(group), 12)), "edges": links}
+    if kind == "volume":
+        return _waves(group, rng, (8, 8, 8)).astype(np.float32) / 255
+    if kind == "video":
+        return _waves(group, rng, (4, 12, 12)).astype(np.uint8)[..., None]
+    if kind == "audio":
+        tones = np.sin(np.arange(800) * 0.1 * (group[:, None] + 1) + rng.uniform(0, 6, (len(group), 1)))
+        return (tones + rng.normal(0, 0.1, tones.shape)).astype(np.float32)
+    if kind == "points":
+        return (rng.normal(0, 1, (len(group), 32, 3)) * (1 + group[:, None, None] * np.array([1.0, 0.3, 0.0]))).astype(np.float32)
+    if kind == "skeleton":
+        moves = np.sin(np.arange(16)[:, None, None] * (group[:, None, None, None] + 1) / 4) * np.arange(5)[:, None]
+        return (moves + rng.normal(0, 0.1, (len(group), 16, 5, 3))).astype(np.float32)
     raise ValueError(f"there is no example of kind {kind!r}")
+
+
+def _waves(group: np.ndarray, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """(items, *shape) bytes as float: waves along the diagonal, of another length in each group."""
+    waves = np.sin(np.indices(shape).sum(0) * (group.reshape(-1, *[1] * len(shape)) + 1) / 3) * 60 + 128
+    return (waves + rng.normal(0, 10, waves.shape)).clip(0, 255)
 
 
 def kinds_of(method: Method) -> tuple[str, ...]:

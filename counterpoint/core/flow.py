@@ -43,10 +43,38 @@ def value_of(value: Value, now: Progress) -> float:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """Items that are nodes of one graph, in the midst of other nodes: the whole graph, or a neighbourhood of the items.
+
+    parts: "x" (n, f) features, "edge_index" (2, e) int64 by place among the n nodes, each link in both directions; "edge_weight" (e,)
+           and what else a view made of it. Its length, and what a slice cuts, are the items; the nodes around them stay.
+    rows:  (b,) places of the items among the nodes.
+    """
+
+    parts: Mapping[str, Any]
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: slice | Tensor) -> Graph:
+        return replace(self, rows=self.rows[index])
+
+    @property
+    def x(self) -> Tensor:
+        """The items' own features (b, f)."""
+        return self.parts["x"][self.rows]  # type: ignore[no-any-return]
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Graph:
+        parts = {k: v.to(device, non_blocking=non_blocking) if hasattr(v, "to") else v for k, v in self.parts.items()}
+        return Graph(parts, self.rows.to(device, non_blocking=non_blocking))
+
+
+@dataclass(frozen=True)
 class Batch:
     """Items as they come from the data.
 
-    fields: modality → (b, …) tensor; a set with one modality calls it "x".
+    fields: modality → (b, …) tensor, or Graph of b items; a set with one modality calls it "x".
     keys:   name → (b,) tensor: "item" (the item's id in the set) always; columns of the data and of the run beside it.
     tables: of the whole set, read-only, shared by all batches: edges, known triples, banks.
     """
@@ -74,7 +102,7 @@ class View:
     """One observation of each item of a batch.
 
     name:   its role: "global", "local", "masked", "image" … ; several views may share it.
-    fields: modality → (b, …) tensor.
+    fields: modality → (b, …) tensor or Graph.
     keys:   "item" and what was done: crop box, flip, mask, strength, time … (b,) or (b, k).
     """
 

@@ -19,6 +19,7 @@ from counterpoint.core.flow import (
     UNKNOWN,
     Batch,
     Embeddings,
+    Graph,
     Progress,
     RowLoss,
     Rows,
@@ -68,7 +69,8 @@ class Contrast:
 
     pairs:      (anchors: Rows, candidates: Rows, tables) -> Pairs; reads keys only.
     loss:       (Scores, Pairs) -> RowLoss.
-    anchors, candidates: a space, a Select, or (candidates) several, concatenated. "a/*" against "b/*" is zipped and averaged.
+    anchors, candidates: a space, a Select, or (candidates) several, concatenated. "a/*" against "b/*" is zipped and averaged,
+                every pair of spaces weighing the same.
     similarity: (anchors (n, d), candidates (m, d)) -> Scores; cosine by default.
     scale:      a space with one row that holds the logarithm of a learned scale; multiplies the scores.
     bias:       a space with one row that holds a learned bias; added after the scale.
@@ -114,8 +116,10 @@ class Contrast:
             raise RequirementError(f"{self.anchors} names {len(names[0])} spaces and {self.candidates} {len(names[1])}")
         each = [replace(self, anchors=a, candidates=c)(out, tables, now) for a, c in zip(*names, strict=True)]
         chances = [r.chance for r in each if r.chance is not None]
+        sizes = [len(out[a]) for a in names[0]]
+        middle = sum(sizes) / len(sizes)  # the mean over rows becomes the mean over spaces, small ones (pooled tokens) weighing as much
         return RowLoss(
-            torch.cat([r.values for r in each]),
+            torch.cat([r.values * (middle / max(n, 1)) for r, n in zip(each, sizes, strict=True)]),
             torch.cat([r.counted for r in each]),
             sum(chances) / len(chances) if chances else None,
         )
@@ -348,7 +352,7 @@ def match(name: str, globs: Sequence[str]) -> bool:
 
 
 __all__ = [
-    "UNKNOWN", "Batch", "Claim", "Contrast", "Embeddings", "Generator", "Modality", "Model", "Objective", "Part", "Progress", "Recipe",
-    "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "joint", "match", "nn", "pick", "provides",
+    "UNKNOWN", "Batch", "Claim", "Contrast", "Embeddings", "Generator", "Graph", "Modality", "Model", "Objective", "Part", "Progress",
+    "Recipe", "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "joint", "match", "nn", "pick", "provides",
     "requires", "value_of",
 ]  # fmt: skip

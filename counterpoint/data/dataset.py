@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.core.errors import DataError, nearest
-from counterpoint.core.recipe import Batch, Modality, Spec
+from counterpoint.core.recipe import Batch, Graph, Modality, Spec
 from counterpoint.data import columns as columns_of
 from counterpoint.data.sources import Source
 from counterpoint.data.stores import Store
@@ -39,6 +39,11 @@ class Field:
         described = self.kind.modality(self.found)
         assert isinstance(described, Modality)
         return described
+
+    @property
+    def linked(self) -> bool:
+        """Whether the items are nodes of one graph."""
+        return bool(self.found["kind"] == "graph")
 
 
 @dataclass(frozen=True)
@@ -115,20 +120,30 @@ class Dataset:
         sources: list[Any] = [getattr(field.store, "source", None) for field in self.fields.values()]
         return min((int(source.blocks_held) for source in sources if hasattr(source, "blocks_held")), default=1)
 
-    def batch(self, ids: Tensor | Sequence[int]) -> Batch:
-        """The items with these ids (b,): fields (b, …), keys "item" and all columns; of a graph also "edge_index", the links among them."""
+    def batch(self, ids: Tensor | Sequence[int], *, hops: Sequence[int] = (), generator: torch.Generator | None = None) -> Batch:
+        """The items with these ids (b,): fields (b, …), keys "item" and all columns.
+
+        Nodes of a graph come in the midst of it, those of other parts of the set too: a field is a Graph of b items then.
+
+        hops: how many neighbours of a node are drawn, hop by hop, with the generator; without any the whole graph comes along.
+        """
         wanted = self._checked(ids)
-        fields = {name: field.store.take(wanted) for name, field in self.fields.items()}
-        if "edges" in self.tables:
-            fields["edge_index"] = self._links(wanted)
+        fields: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if field.linked:
+                fields[name] = field.kind.around(field.store, self.tables["edges"], wanted, hops, generator)
+            else:
+                fields[name] = field.store.take(wanted)
         return Batch(fields, {"item": wanted, **{name: values[wanted] for name, values in self.every.items()}}, self.tables)
 
-    def _links(self, ids: Tensor) -> Tensor:
-        """(2, e) the graph's links among these nodes, by their place in the batch."""
-        place = torch.full((len(self.parts),), -1, dtype=torch.int64)
-        place[ids] = torch.arange(len(ids))
-        links = place[self.tables["edges"]]
-        return links[:, (links >= 0).all(0)]
+    @property
+    def linked(self) -> bool:
+        """Whether the items are nodes of one graph, so that a batch is never without the others."""
+        return any(field.linked for field in self.fields.values())
+
+    def pieces(self, batch: int) -> Sequence[Tensor]:
+        """All ids in order, `batch` at a time; nodes of a graph at once, since each batch of them holds the whole graph."""
+        return self.ids.split(max(self.items, 1) if self.linked else batch)
 
     def loader(self, batches: Iterable[Tensor], *, workers: int | None = None) -> Iterator[Batch]:
         """`batch(ids)` for each of `batches`, in order; read and decoded ahead by threads where the set is streamed.
@@ -183,11 +198,12 @@ class Dataset:
             rows.append(np.concatenate(beside, axis=1) if len(beside) > 1 else beside[0])
         return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
 
-    def features(self, fields: Mapping[str, Tensor]) -> np.ndarray | None:
+    def features(self, fields: Mapping[str, Tensor | Graph]) -> np.ndarray | None:
         """(b, D) float32: the plain features of `flat` for views of items; None for kinds whose features need the raw items (text)."""
         if any(self.fields[name].raw is not None for name in fields):
             return None
-        beside = [np.asarray(self.fields[n].kind.flat(x.cpu(), self.fields[n].found, None), np.float32) for n, x in fields.items()]
+        own = {name: (x.x if isinstance(x, Graph) else x).cpu() for name, x in fields.items()}
+        beside = [np.asarray(self.fields[n].kind.flat(x, self.fields[n].found, None), np.float32) for n, x in own.items()]
         return np.concatenate(beside, axis=1) if len(beside) > 1 else beside[0]
 
     def summary(self) -> str:

@@ -1,19 +1,22 @@
-"""One graph whose nodes are the items: features x (n, d) as given, and the table "edges" (2, e), each link in both directions."""
+"""One graph whose nodes are the items: features x (n, d) as given, and the table "edges" (2, e), each link in both directions.
+
+A batch of nodes comes in the midst of its graph (`around`): the whole graph, or neighbours that are drawn hop by hop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from counterpoint.core.errors import DataError
-from counterpoint.core.recipe import Modality
+from counterpoint.core.recipe import Graph, Modality
 from counterpoint.data import grids
-from counterpoint.data.request import Request
-from counterpoint.data.sources import Source
+from counterpoint.data.request import Found, Request
+from counterpoint.data.sources import Array, Source
 from counterpoint.data.stores import Converted, Dense
 
 
@@ -79,3 +82,46 @@ def both_ways(edges: np.ndarray, nodes: int, where: str) -> Tensor:
     pairs = pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
     code = np.unique(np.concatenate([pairs[:, 0] * nodes + pairs[:, 1], pairs[:, 1] * nodes + pairs[:, 0]]))
     return torch.from_numpy(np.stack([code // nodes, code % nodes]))
+
+
+def from_arrays(features: Any, edges: Any, where: str) -> Found:
+    """A graph in memory: features (n, d), dense or sparse, and links (e, 2) or (2, e)."""
+    dense = features.toarray() if hasattr(features, "toarray") else features
+    values, links = (x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x) for x in (dense, edges))
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: x must be numbers of shape nodes×features; it is {values.dtype} {grids.shape_text(values.shape)}")
+    both = both_ways(links, len(values), where)
+    return Found("graph", Array(values), where, hints={"links": both.shape[1] // 2}, tables={"edges": both})
+
+
+def around(store: Dense, edges: Tensor, ids: Tensor, hops: Sequence[int] = (), generator: Generator | None = None) -> Graph:
+    """The nodes `ids` (b,) as items of a Graph: in the whole graph, or among the neighbours that are drawn for them.
+
+    Hop by hop, `hops[i]` neighbours of every node that is new (with replacement, so at most that many); then all links among the nodes
+    that are there (Hamilton et al., NeurIPS 2017, with the links of the sub-graph as in Zeng et al., ICLR 2020).
+
+    edges: (2, e) sorted by their first node, as `both_ways` gives them.
+    """
+    x = store.values
+    if not hops:
+        return Graph({"x": x, "edge_index": edges}, ids)
+    degree = torch.bincount(edges[0], minlength=len(x))
+    start = degree.cumsum(0) - degree
+    there = torch.zeros(len(x), dtype=torch.bool)
+    there[ids] = True
+    new = ids
+    for count in hops:
+        new = new[degree[new] > 0]
+        step = (torch.rand(len(new), count, generator=generator, dtype=torch.float64) * degree[new, None]).long()
+        reached = edges[1][start[new, None] + step].unique()
+        new = reached[~there[reached]]
+        there[reached] = True
+    nodes = there.nonzero()[:, 0]
+    place = torch.full((len(x),), -1, dtype=torch.int64)
+    place[nodes] = torch.arange(len(nodes))
+    own = degree[nodes]
+    source = torch.arange(len(nodes)).repeat_interleave(own)
+    link = torch.arange(len(source)) + (start[nodes] - (own.cumsum(0) - own)).repeat_interleave(own)
+    target = place[edges[1][link]]
+    links = torch.stack([source, target])[:, target >= 0]
+    return Graph({"x": x[nodes], "edge_index": links}, place[ids])

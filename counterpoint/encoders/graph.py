@@ -1,33 +1,49 @@
-"""Graphs: node features (n, d) and the field "edge_index" (2, e) beside them, of the view or of the batch's tables."""
+"""Graphs: a backbone takes a Graph (all nodes that are there, and which of them are items) and returns the rows of its items."""
 
 from __future__ import annotations
 
 import itertools
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.core.errors import OptionError, nearest, need
+from counterpoint.core.errors import OptionError, RequirementError, nearest, need
 from counterpoint.core.options import Count, Share
-from counterpoint.core.recipe import Modality
+from counterpoint.core.recipe import Graph, Modality
 from counterpoint.encoders.stacking import expect
 
 
-def propagate(x: Tensor, edges: Tensor) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 x, with A given as (2, e) node numbers from, to (Kipf and Welling, ICLR 2017, eq. 2)."""
+def propagate(x: Tensor, edges: Tensor, weights: Tensor | None = None) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 x, with A given as (2, e) node numbers from, to (Kipf and Welling, ICLR 2017, eq. 2).
+
+    weights: (e,) of the links, 1 where none.
+    """
     source, target = edges.long()
-    degree = torch.ones(len(x), dtype=x.dtype, device=x.device).index_add_(0, target, torch.ones_like(target, dtype=x.dtype))
+    each = torch.ones_like(target, dtype=x.dtype) if weights is None else weights.to(x.dtype)
+    degree = torch.ones(len(x), dtype=x.dtype, device=x.device).index_add_(0, target, each)
     scale = degree.rsqrt()
-    weight = (scale[source] * scale[target]).unsqueeze(1)
+    weight = (scale[source] * scale[target] * each).unsqueeze(1)
     return torch.index_add(x * scale.square().unsqueeze(1), 0, target, x[source] * weight)
+
+
+def _spread(x: Tensor, graph: Graph) -> Tensor:
+    """One propagation over what the view made of the graph: its links, or the factors of a low rank, one after the other."""
+    if "factors" in graph.parts:
+        left, right = graph.parts["factors"]
+        return cast(Tensor, left @ (right.T @ x))
+    return propagate(x, graph.parts["edge_index"], graph.parts.get("edge_weight"))
+
+
+def _checked(graph: Any) -> Graph:
+    if not isinstance(graph, Graph):
+        raise RequirementError(f"graph encoders read a Graph, as a data set of the kind graph gives it, and not {type(graph).__name__}")
+    return graph
 
 
 class Gcn(nn.Module):
     """See `gcn`."""
-
-    extra_fields = ("edge_index",)
 
     def __init__(self, modality: Modality, width: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -36,13 +52,13 @@ class Gcn(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.width = width
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        x = x.to(cast(nn.Linear, self.layers[0]).weight.dtype)
+    def forward(self, graph: Graph) -> Tensor:
+        x = _checked(graph).parts["x"].to(cast(nn.Linear, self.layers[0]).weight.dtype)
         for number, layer in enumerate(self.layers):
             x = functional.relu(x) if number else x
             x = layer(self.dropout(x))
-            x = propagate(x.float(), edge_index)
-        return x
+            x = _spread(x.float(), graph)
+        return x[graph.rows]
 
 
 def gcn(modality: Modality, *, width: Count = 128, layers: Count = 2, dropout: Share = 0.0) -> Gcn:
@@ -56,22 +72,46 @@ def gcn(modality: Modality, *, width: Count = 128, layers: Count = 2, dropout: S
     return Gcn(modality, width, layers, dropout)
 
 
+class Mlp(nn.Module):
+    """See `mlp`."""
+
+    def __init__(self, modality: Modality, hidden: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(one, two) for one, two in itertools.pairwise([modality.shape[-1], *hidden, width]))
+        self.width = width
+
+    def forward(self, graph: Graph) -> Tensor:
+        x = _checked(graph).x.to(cast(nn.Linear, self.layers[0]).weight.dtype)
+        for number, layer in enumerate(self.layers):
+            x = layer(functional.relu(x) if number else x)
+        return x
+
+
+def mlp(modality: Modality, *, hidden: tuple[Count, ...] = (256,), width: Count = 128) -> Mlp:
+    """A perceptron on a node's own features, which never looks at the links: fast, and able to embed a node without its graph.
+
+    hidden: widths between input and output.
+    width: of the output.
+    """
+    expect(modality, "graph", "graph.mlp")
+    return Mlp(modality, hidden, width)
+
+
 class Geometric(nn.Module):
     """See `geometric`."""
-
-    extra_fields = ("edge_index",)
 
     def __init__(self, model: nn.Module, width: int) -> None:
         super().__init__()
         self.model = model
         self.width = width
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return cast(Tensor, self.model(x, edge_index.long()))
+    def forward(self, graph: Graph) -> Tensor:
+        rows = self.model(_checked(graph).parts["x"], graph.parts["edge_index"].long(), edge_weight=graph.parts.get("edge_weight"))
+        return cast(Tensor, rows)[graph.rows]
 
 
 def geometric(modality: Modality, *, name: str = "GIN", width: Count = 128, layers: Count = 2, dropout: Share = 0.0) -> Geometric:
-    """A network of torch-geometric on nodes.
+    """A network of torch-geometric on nodes. Weights of links are read by GCN alone.
 
     name: GCN, GraphSAGE, GIN, GAT or EdgeCNN.
     width: of the hidden layers and of the output.

@@ -10,20 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.core.errors import OptionError, RequirementError, nearest
-from counterpoint.core.recipe import Modality, Rows, Spec, View
+from counterpoint.core.recipe import Graph, Modality, Rows, Spec, View
 
 
 def encode(backbone: nn.Module, fields: Sequence[Mapping[str, Any]], modality: str) -> Tensor:
     """(rows of all views, width): views whose items have the same shape and type are one forward pass.
 
-    A backbone may name further fields it reads in `extra_fields` (a graph's edges); such views are encoded one by one.
+    Views of a graph are encoded one by one: the backbone takes a Graph and returns the rows of its items.
     """
-    extra: tuple[str, ...] = getattr(backbone, "extra_fields", ())
     for given in fields:
-        if missing := [n for n in (modality, *extra) if n not in given]:
-            raise RequirementError(f"the encoder reads {missing[0]!r} and the view holds {', '.join(given)}{nearest(missing[0], given)}")
-    if extra:
-        return torch.cat([backbone(given[modality], **{n: given[n] for n in extra}) for given in fields])
+        if modality not in given:
+            raise RequirementError(f"the encoder reads {modality!r} and the view holds {', '.join(given)}{nearest(modality, given)}")
+    if isinstance(fields[0][modality], Graph):
+        return _nodes(backbone, [given[modality] for given in fields])
     groups: dict[tuple[Any, ...], list[int]] = {}
     for position, given in enumerate(fields):
         groups.setdefault((tuple(given[modality].shape[1:]), given[modality].dtype), []).append(position)
@@ -35,6 +34,18 @@ def encode(backbone: nn.Module, fields: Sequence[Mapping[str, Any]], modality: s
             return cast(Tensor, rows)
         pieces.update(zip(members, rows.split([len(x) for x in each]), strict=True))
     return torch.cat([pieces[i] for i in range(len(fields))])
+
+
+def _nodes(backbone: nn.Module, graphs: Sequence[Graph]) -> Tensor:
+    """The items' rows of every graph, each graph encoded once, however many views look at other nodes of it."""
+    groups: dict[int, list[int]] = {}
+    for position, given in enumerate(graphs):
+        groups.setdefault(id(given.parts), []).append(position)
+    pieces: dict[int, Tensor] = {}
+    for members in groups.values():
+        rows = backbone(Graph(graphs[members[0]].parts, torch.cat([graphs[i].rows for i in members])))
+        pieces.update(zip(members, rows.split([len(graphs[i]) for i in members]), strict=True))
+    return torch.cat([pieces[i] for i in range(len(graphs))])
 
 
 def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows:

@@ -194,7 +194,7 @@ def fit(
     training_set = training_part(given, split)
     recipe = build_recipe(chosen_method, spec, own, dotted, encoder, choose_views(views_preset, training_set, tell))
     check_requirements(recipe, spec, slug)
-    settings = budget(settings, training_set.items, recipe)
+    settings = budget(settings, training_set, recipe)
     folder = new_folder(out, slug)
     record = {
         "counterpoint": __version__,

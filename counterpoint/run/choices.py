@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from counterpoint.training.settings import Settings
 
 READING = ("kind", "label", "text", "columns", "modalities", "size", "limit", "memory", "on_bad", "tokenizer")
 HOLDOUT = 0.2
+WHOLE_GRAPH = 2**26  # features of all nodes that are encoded at every step, at most
 
 
 def default_method(spec: Spec) -> str:
@@ -97,14 +99,24 @@ def split_of(given: Any, seed: int) -> Tensor:
     return drawn.copy_(torch.as_tensor(hold_out(seed)(labels, groups)))
 
 
-def budget(settings: Settings, items: int, recipe: Recipe) -> Settings:
-    """What was not said: at least 32 steps a pass, epochs so that a laptop sees some 400,000 items, a small lr for what is pre-trained."""
-    epochs = settings.epochs
+def budget(settings: Settings, training_set: Any, recipe: Recipe) -> Settings:
+    """What was not said: at least 32 steps a pass, epochs so that a laptop sees some 400,000 items, a small lr for what is pre-trained.
+
+    A graph that is small enough is encoded whole at every step, which is then made for 2,048 nodes; of a larger one 10 neighbours of each
+    node of a batch and 10 of theirs come along.
+    """
+    items, epochs, neighbours = training_set.items, settings.epochs, settings.neighbours
+    if neighbours is None and training_set.linked:
+        features = sum(math.prod(m.shape) for m in training_set.spec.modalities.values())
+        neighbours = () if len(training_set.parts) * features <= WHOLE_GRAPH else (10, 10)
     if epochs is None and settings.time is None:
         epochs = int(min(max(400_000 // max(items, 1), 3), 200))
     known = {k: v for _, part in recipe.parts() for k, v in part.options.items() if k in ("path", "pretrained_path")}
     batch = settings.batch or min(max(items // 32, 16), 256, settings.effective_batch or 256)
-    return dataclasses.replace(settings, batch=batch, epochs=epochs, lr=settings.lr or (3e-5 if any(known.values()) else 1e-3))
+    if neighbours == () and settings.batch is None:
+        batch = min(items, 2048, settings.effective_batch or 2048)
+    lr = settings.lr or (3e-5 if any(known.values()) else 1e-3)
+    return dataclasses.replace(settings, batch=batch, epochs=epochs, lr=lr, neighbours=neighbours)
 
 
 def training_part(given: Any, split: Tensor) -> Any:

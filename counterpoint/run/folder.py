@@ -20,7 +20,7 @@ from counterpoint import __version__, views
 from counterpoint.clustering import kmeans
 from counterpoint.core import options
 from counterpoint.core.errors import MissingExtra, OptionError, OutputError, RunError
-from counterpoint.core.recipe import Modality, Spec
+from counterpoint.core.recipe import Graph, Modality, Spec
 from counterpoint.run.scores import embed
 from counterpoint.training import state
 
@@ -194,6 +194,9 @@ def fingerprint(given: Any) -> str:
     picked = torch.unique(torch.linspace(0, given.items - 1, min(given.items, 32)).long())
     for name, value in sorted(given.batch(given.ids[picked]).fields.items()):
         mix.update(name.encode())
+        if isinstance(value, Graph):
+            mix.update(str(tuple(value.parts["edge_index"].shape)).encode())
+            value = value.x
         mix.update(value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
     return f"{given.items}:{mix.hexdigest()}"
 

@@ -185,11 +185,17 @@ class Training:
         """The batches of a pass from the `skip`-th on: ids drawn, this process's share taken, columns joined, on the device."""
         order = Generator().manual_seed(self._number("order", drawn))
         ids_of = self.recipe.data(self.data, order, batch=self.together)
-        shares = (distributed.share_of(ids) for i, ids in enumerate(ids_of) if i >= skip)
-        if self.data.in_memory:
-            made: Iterator[Batch] = (self.data.batch(ids) for ids in shares)
+        shares = ((i, distributed.share_of(ids)) for i, ids in enumerate(ids_of) if i >= skip)
+        hops = self.settings.neighbours or ()
+        if hops and self.data.linked:
+            made: Iterator[Batch] = (
+                self.data.batch(ids, hops=hops, generator=Generator().manual_seed(self._number(f"neighbours/{i}", drawn)))
+                for i, ids in shares
+            )
+        elif self.data.in_memory:
+            made = (self.data.batch(ids) for _, ids in shares)
         else:
-            made = self.data.loader(shares, workers=self.settings.workers)
+            made = self.data.loader((ids for _, ids in shares), workers=self.settings.workers)
         for batch in made:
             joined = {**batch.keys, **{name: column[batch.keys["item"].cpu()] for name, column in self.columns.items()}}
             tables = {**batch.tables, **self.tables}
@@ -247,10 +253,9 @@ class Training:
     def embed_all(self, space: str | None = None, views: Part | None = None, batch: int = 512) -> Rows:
         """All training items in eval mode, sorted by id: the embedding, or a space of the model under `views`."""
         self.model.eval()
-        ids = self.data.ids
         parts = []
         with torch.no_grad(), self.autocast():
-            for number, piece in enumerate(ids.split(batch)):
+            for number, piece in enumerate(self.data.pieces(batch)):
                 given = self.data.batch(piece).to(self.fabric.device)
                 if space is None or views is None:
                     out = self.model.embed(given)  # type: ignore[operator]

@@ -20,6 +20,8 @@ class Settings:
     time: a budget for training in place of epochs, "90s", "5m", "2h" or seconds.
     batch: items that go through the encoder at once; a 32nd of the training items, 16 to 256, where nothing is said.
     effective_batch: items that are contrasted together; more than `batch` is done in two passes with the same gradient.
+    neighbours: of a graph, how many neighbours of a node are drawn into its batch, hop by hop, as in "[10, 10]"; the whole graph is encoded
+        at every step where it is [], and where nothing is said and the graph is small.
     lr: highest learning rate; 1e-3, or 3e-5 where the encoder is pre-trained, where nothing is said.
     weight_decay: weight decay of the optimiser.
     optimizer: adamw, sgd (momentum 0.9) or lamb-free adam.
@@ -40,6 +42,7 @@ class Settings:
     time: float | str | None = None
     batch: Count | None = None
     effective_batch: Count | None = None
+    neighbours: tuple[Count, ...] | None = None
     lr: Positive | None = None
     weight_decay: NotNegative = 1e-4
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"

@@ -1,7 +1,8 @@
 """Views: related observations of the same items, made for a whole batch at once on the batch's device.
 
 A transform is a function `transform(x, generator, *, options) -> (x', keys)`: x (b, …) and the random parameters of each item from the
-explicit generator; what was done comes back as keys, (b,) or (b, k). The modules are the kinds of data; recipes hold
+explicit generator; what was done comes back as keys, (b,) or (b, k). Of a graph x is a mapping, see `views.graph`. The modules are
+the kinds of data; recipes hold
 `use(views.two, transform=use(views.image.simclr, size=32))`. Transforms act on data and hold no parameters.
 """
 
@@ -32,7 +33,7 @@ def _field(batch: Batch, modality: str) -> Any:
 
 def _view(batch: Batch, name: str, modality: str, transform: Part | None, generator: Generator) -> View:
     x = _field(batch, modality)
-    x, done = transform(x, generator) if transform is not None else (x, {})
+    x, done = graph.applied(transform, x, generator) if transform is not None else (x, {})
     # a column of the data is never overwritten by what a transform says of itself
     return View(name, {modality: x}, {**done, **batch.keys})
 
@@ -108,7 +109,8 @@ def chain(x: Tensor, generator: Generator, *, steps: Sequence[Part]) -> tuple[Te
 
 def plain(x: Tensor, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """The item itself; pictures of whole numbers become float32 in [0, 1]."""
-    return (colour.floats(x) if not x.is_floating_point() and x.dim() >= 4 else x), {}
+    whole_numbers = isinstance(x, Tensor) and not x.is_floating_point() and x.dim() >= 4
+    return (colour.floats(x) if whole_numbers else x), {}
 
 
 def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> Part:

@@ -13,15 +13,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError
+from counterpoint.core.recipe import Graph
 from counterpoint.views import audio, colour, series
 
 CELLS, ANGLES, STEPS, WORDS = 4, 8, 32, 2048
 
 
-def describe(x: Tensor, kind: str, padding: int = 0) -> Tensor:
+def describe(x: Tensor | Graph, kind: str, padding: int = 0) -> Tensor:
     """(b, d) rows of length one for items (b, …) of this kind."""
     makers = {"image": _image, "series": _series, "volume": _volume, "video": _video, "audio": _audio, "points": _points}
-    if kind == "text":
+    if isinstance(x, Graph):
+        rows = _graph(x)
+    elif kind == "text":
         rows = _text(x, padding)
     elif kind == "skeleton":
         rows = _series(x.transpose(2, 3).flatten(1, 2))
@@ -100,3 +103,11 @@ def _text(x: Tensor, padding: int) -> Tensor:
     counts = torch.zeros(len(x), WORDS, device=x.device).scatter_add_(1, x.long() % WORDS, there)
     common = (counts > 0).float().mean(0)
     return counts.log1p() * (1.0 / (common + 1.0 / len(x))).log().clamp(min=0.0).add(0.1)
+
+
+def _graph(nodes: Graph) -> Tensor:
+    """The features of a node and the mean of its neighbours', each half of the length."""
+    x, (source, target) = nodes.parts["x"].float(), nodes.parts["edge_index"]
+    degree = torch.bincount(target, minlength=len(x)).clamp(min=1)
+    around = torch.zeros_like(x).index_add_(0, target, x[source]) / degree[:, None]
+    return torch.cat([F.normalize(nodes.x.float(), dim=1), F.normalize(around[nodes.rows], dim=1)], 1)

@@ -8,17 +8,29 @@ nodes that are left out lose their edges and their features and are marked in th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from counterpoint.core.errors import DataError
-from counterpoint.core.options import Count, Share
+from counterpoint.core.options import Count, Part, Share
+from counterpoint.core.recipe import Graph as Nodes
 from counterpoint.views import draw, masking
 
 Graph = Mapping[str, Any]
 Keys = dict[str, Tensor]
+
+
+def applied(transform: Part, x: Any, generator: Generator) -> tuple[Any, Keys]:
+    """The transform of a field of a batch, whatever its kind. Of nodes in their graph the whole graph is transformed, and of what was
+    done with each node the items' part is kept."""
+    if not isinstance(x, Nodes):
+        made, done = transform(x, generator)
+        return made, done
+    made, done = transform(x.parts, generator)
+    return replace(x, parts=made), {name: values[x.rows] for name, values in done.items()}
 
 
 def _edges(graph: Graph) -> tuple[Tensor, int]:

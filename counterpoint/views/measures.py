@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from counterpoint.core.errors import DataError, LabelError
 from counterpoint.core.options import Part
 from counterpoint.core.recipe import Modality
-from counterpoint.views import ready
+from counterpoint.views import graph, ready
 from counterpoint.views.features import describe
 
 Features = Callable[[Tensor], Tensor]
@@ -121,7 +121,7 @@ def measure(
     padding = int(modality.info.get("padding", 0)) if modality else 0
     look = features or (lambda batch: describe(batch, kind, padding))
     original = torch.nn.functional.normalize(look(x).float(), dim=1)
-    views = [torch.nn.functional.normalize(look(part(x, generator)[0]).float(), dim=1) for part in transforms[:4]]
+    views = [torch.nn.functional.normalize(look(graph.applied(part, x, generator)[0]).float(), dim=1) for part in transforms[:4]]
     views = views if len(views) > 1 else views * 2
     return _figures(original, views, codes, neighbours)
 

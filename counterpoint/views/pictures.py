@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from counterpoint.core.errors import DataError, need
 from counterpoint.core.options import Part
+from counterpoint.core.recipe import Graph
 from counterpoint.views import audio, colour, measures, ready
 
 
@@ -48,7 +49,10 @@ def show(
         kind, x, rows = "graph", data, 1
     else:
         x, modality = measures.some(data, items, generator)
-        kind, rows = kind or (modality.kind if modality else measures.UNNAMED.get(x.dim())), len(x)
+        if isinstance(x, Graph):
+            kind, x, rows = "graph", dict(x.parts), 1
+        else:
+            kind, rows = kind or (modality.kind if modality else measures.UNNAMED.get(x.dim())), len(x)
     if kind is None:
         raise DataError(f'the kind of data of shape {tuple(x.shape)} is not known; give kind="table", "text", "array" …')
     columns = [x] + [part(x, generator)[0] for part in transforms]

@@ -253,8 +253,9 @@ def test_a_graph_of_nodes(tmp_path: Path) -> None:
     assert found.spec.tables == {"edges"}
     assert found.batch([0]).tables["edges"].T.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
     assert found.columns["label"].tolist() == [0, 1, 0, 1, -1]
-    batch = found.batch([2, 0, 1])
-    assert sorted(batch.fields["edge_index"].T.tolist()) == [[0, 2], [1, 2], [2, 0], [2, 1]]
+    nodes = found.batch([2, 0]).fields["x"]
+    assert len(nodes) == 2 and torch.equal(nodes.x, nodes.parts["x"][[2, 0]]), "the whole graph comes along"
+    assert torch.equal(nodes.parts["edge_index"], found.tables["edges"])
 
 
 def test_sound_from_arrays_and_files(tmp_path: Path) -> None:

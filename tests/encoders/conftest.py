@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from counterpoint.core.recipe import Batch, Modality, View
+from counterpoint.core.recipe import Batch, Graph, Modality, View
 from counterpoint.core.registry import example_spec
 
 
@@ -27,9 +27,11 @@ def items_of(modality: Modality, count: int) -> Tensor:
     return x
 
 
-def fields_of(modality: Modality, count: int, name: str = "x") -> dict[str, Tensor]:
-    fields = {name: items_of(modality, count)}
-    return fields | ({"edge_index": torch.randint(0, count, (2, 3 * count))} if modality.kind == "graph" else {})
+def fields_of(modality: Modality, count: int, name: str = "x") -> dict[str, Tensor | Graph]:
+    x = items_of(modality, count)
+    if modality.kind != "graph":
+        return {name: x}
+    return {name: Graph({"x": x, "edge_index": torch.randint(0, count, (2, 3 * count))}, torch.arange(count))}
 
 
 @pytest.fixture

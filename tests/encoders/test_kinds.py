@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from counterpoint.core.errors import OptionError
-from counterpoint.core.recipe import Modality
+from counterpoint.core.errors import OptionError, RequirementError
+from counterpoint.core.recipe import Graph, Modality
 from counterpoint.encoders import array, audio, graph, points, skeleton, video, volume
 
 NAN = float("nan")
@@ -94,10 +94,32 @@ def test_propagation_is_the_normalised_adjacency_matrix() -> None:
 def test_networks_of_torch_geometric(name: str) -> None:
     pytest.importorskip("torch_geometric")
     model = graph.geometric(Modality("graph", (4,)), name=name, width=8)
-    assert model(torch.randn(5, 4), edge_index=torch.tensor([[0, 1], [1, 2]])).shape == (5, 8)
+    nodes = Graph({"x": torch.randn(5, 4), "edge_index": torch.tensor([[0, 1], [1, 2]])}, torch.tensor([4, 0]))
+    assert model(nodes).shape == (2, 8)
 
 
 def test_an_unknown_network_of_torch_geometric_is_refused() -> None:
     pytest.importorskip("torch_geometric")
     with pytest.raises(OptionError, match="'GCM' is not known; did you mean 'GCN'"):
         graph.geometric(Modality("graph", (4,)), name="GCM")
+
+
+def test_a_graph_encoder_gives_the_rows_of_the_items_and_reads_what_a_view_made() -> None:
+    model = graph.gcn(Modality("graph", (4,)), width=8).eval()
+    x, edges = torch.randn(6, 4), torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
+    whole = model(Graph({"x": x, "edge_index": edges}, torch.arange(6)))
+    torch.testing.assert_close(model(Graph({"x": x, "edge_index": edges}, torch.tensor([5, 1]))), whole[[5, 1]])
+    weighted = Graph({"x": x, "edge_index": edges, "edge_weight": torch.zeros(4)}, torch.arange(6))
+    torch.testing.assert_close(model(weighted), model(Graph({"x": x, "edge_index": edges[:, :0]}, torch.arange(6))))
+    eye = torch.eye(6)
+    unlinked = model(Graph({"x": x, "edge_index": edges, "factors": (eye, eye)}, torch.arange(6)))
+    torch.testing.assert_close(unlinked, model(Graph({"x": x, "edge_index": edges[:, :0]}, torch.arange(6))))
+    with pytest.raises(RequirementError, match="Graph"):
+        model(x)
+
+
+def test_a_perceptron_on_nodes_never_looks_at_the_links() -> None:
+    model = graph.mlp(Modality("graph", (4,)), hidden=(5,), width=3)
+    x = torch.randn(6, 4)
+    found = [model(Graph({"x": x, "edge_index": torch.randint(0, 6, (2, k))}, torch.tensor([2, 4]))) for k in (0, 9)]
+    assert torch.equal(*found) and found[0].shape == (2, 3)

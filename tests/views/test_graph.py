@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from counterpoint import views
 from counterpoint.core.errors import DataError
+from counterpoint.core.options import use
+from counterpoint.core.recipe import Batch, Graph, Progress
 from counterpoint.views import graph
 
 G = torch.Generator
@@ -111,3 +114,19 @@ def test_no_edges_at_all():
         assert make(empty, G().manual_seed(0))[0]["x"].shape == (4, 3)
     with pytest.raises(DataError, match="edge_index"):
         graph.drop_edges({"x": torch.ones(2, 2)}, G())
+
+
+@pytest.mark.parametrize("make", ["two", "multi_crop", "modalities"])
+def test_views_of_a_batch_see_the_links(make):
+    one = made()
+    batch = Batch({"x": Graph(one, torch.tensor([3, 1]))}, {"item": torch.tensor([30, 10])})
+    change = use(graph.drop_nodes, share=0.5)
+    options = {
+        "two": {"transform": change},
+        "multi_crop": {"global_transform": change, "local_transform": change, "locals": 1},
+        "modalities": {"transforms": {"x": change}},
+    }[make]
+    found = getattr(views, make)(batch, G().manual_seed(0), Progress(), **options)
+    assert all(pairs(v.fields["x"].parts["edge_index"]) < pairs(one["edge_index"]) for v in found)
+    assert all(len(v) == 2 and v.keys["kept"].shape == (2,) and len(v.fields["x"]) == 2 for v in found)
+    assert all(torch.equal(v.fields["x"].x[~v.keys["kept"]], torch.zeros(int((~v.keys["kept"]).sum()), 6)) for v in found)
