@@ -2,18 +2,23 @@
 
 from counterpoint.clustering.balance import even_assignment
 from counterpoint.clustering.communities import communities, neighbour_graph
+from counterpoint.clustering.guided import guided_kmeans
 from counterpoint.clustering.kmeans import Clusters, kmeans
 from counterpoint.clustering.matching import contingency, matched
 from counterpoint.clustering.neighbours import nearest
 from counterpoint.clustering.number import number_of_clusters
+from counterpoint.clustering.prior import class_prior, estimate_prior
 from counterpoint.clustering.sinkhorn import sinkhorn
-from counterpoint.clustering.student import sharpened, student_t
+from counterpoint.clustering.student import sharpened, start_centres, student_t
 
 __all__ = [
     "Clusters",
+    "class_prior",
     "communities",
     "contingency",
+    "estimate_prior",
     "even_assignment",
+    "guided_kmeans",
     "kmeans",
     "matched",
     "nearest",
@@ -21,5 +26,6 @@ __all__ = [
     "number_of_clusters",
     "sharpened",
     "sinkhorn",
+    "start_centres",
     "student_t",
 ]

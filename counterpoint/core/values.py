@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from counterpoint.core.options import Positive, Share, Whole
+from counterpoint.core.options import Count, Positive, Share, Whole
 from counterpoint.core.recipe import Progress
 
 
@@ -46,6 +46,14 @@ def step(now: Progress, *, before: float, after: float, share: Share | None = No
     if steps is not None:
         return after if now.step >= steps else before
     return after if now.share >= (0.5 if share is None else share) else before
+
+
+def every(now: Progress, *, epochs: Count) -> float:
+    """1 in the first epoch and each `epochs`-th after it, else 0: when a round at "epoch" is due.
+
+    epochs: from one to the next.
+    """
+    return float(now.epoch % epochs == 0)
 
 
 def warmup_cosine(now: Progress, *, peak: Positive = 1.0, end: float = 0.0, warmup: Share = 0.05) -> float:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from counterpoint.data.dataset import Dataset
     from counterpoint.data.reading import read
     from counterpoint.data.request import KINDS
-    from counterpoint.data.samplers import balanced, coverage, distinct, grouped, paired_ids, same_group, shuffled
+    from counterpoint.data.samplers import balanced, coverage, distinct, grouped, half_labelled, paired_ids, same_group, shuffled
 
 _HOME = {
     "Dataset": "dataset",
@@ -20,6 +20,7 @@ _HOME = {
     "distinct": "samplers",
     "files": "catalogue",
     "grouped": "samplers",
+    "half_labelled": "samplers",
     "load": "catalogue",
     "paired_ids": "samplers",
     "read": "reading",
@@ -29,7 +30,7 @@ _HOME = {
 }
 
 __all__ = [
-    "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "load", "paired_ids", "read", "same_group", "sets",
+    "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "half_labelled", "load", "paired_ids", "read", "same_group", "sets",
     "shuffled",
 ]  # fmt: skip
 

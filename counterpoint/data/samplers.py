@@ -60,15 +60,47 @@ def balanced(dataset: Dataset, generator: Generator, *, batch: Count, column: st
 
 
 @requires(column=("{column}",))
+def half_labelled(
+    dataset: Dataset, generator: Generator, *, batch: Count, column: str = "label", drop_last: bool = True
+) -> Iterator[Tensor]:
+    """As many items with a known value of the column as without, in every batch; the rarer kind more than once, the other not all.
+
+    Where all items are known, or none, every item is drawn once.
+
+    batch: items of a batch.
+    column: whose values are known for some items.
+    drop_last: as in `shuffled`.
+    """
+    known = _column(dataset, column) >= 0
+    if bool(known.all()) or not bool(known.any()):
+        yield from shuffled(dataset, generator, batch=batch, drop_last=drop_last)
+        return
+    draws = dataset.items if not drop_last or dataset.items < batch else dataset.items // batch * batch
+    sides = []
+    for members, number in ((dataset.ids[known], (draws + 1) // 2), (dataset.ids[~known], draws // 2)):
+        laps = -(-number // len(members))
+        sides.append(torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(laps)])[:number])
+    order = torch.empty(draws, dtype=torch.int64)
+    order[0::2], order[1::2] = sides[0], sides[1]
+    yield from _cut(order, batch, drop_last)
+
+
+@requires(column=("{column}",))
 def grouped(
-    dataset: Dataset, generator: Generator, *, batch: Count, column: str = "label", each: Count = 2, drop_last: bool = True
+    dataset: Dataset,
+    generator: Generator,
+    *,
+    batch: Count,
+    column: str | tuple[str, ...] = "label",
+    each: Count = 2,
+    drop_last: bool = True,
 ) -> Iterator[Tensor]:
     """P × K: every batch holds `each` different items of batch // each different values; no item twice in a pass.
 
     Where there are fewer values than that, each gives more items. What does not come out even is left out of this pass.
 
     batch: items of a batch.
-    column: whose values are the groups.
+    column: whose values are the groups; of several, those that agree on all (the trials of a patient).
     each: items of a value in a batch (K).
     drop_last: leave out batches with fewer values.
     """
@@ -173,9 +205,11 @@ def _column(dataset: Dataset, name: str) -> Tensor:
     return values
 
 
-def _groups(dataset: Dataset, name: str) -> tuple[Tensor, Tensor, int]:
+def _groups(dataset: Dataset, name: str | tuple[str, ...]) -> tuple[Tensor, Tensor, int]:
     """Ids of the items whose value is known, their values counted from 0, and how many values there are."""
-    values = _column(dataset, name)
+    names = (name,) if isinstance(name, str) else name
+    columns = torch.stack([_column(dataset, n) for n in names], 1)
+    values = columns.unique(dim=0, return_inverse=True)[1].masked_fill((columns < 0).any(1), -1)
     known = values >= 0
     if not bool(known.any()):
         raise RequirementError(f"the column {name!r} is known for no item")

@@ -2,7 +2,7 @@
 
 from counterpoint.evaluation.agreement import neighbour_agreement
 from counterpoint.evaluation.clusters import cluster_accuracy, clusters
-from counterpoint.evaluation.discovery import discovery
+from counterpoint.evaluation.discovery import class_number, discovery
 from counterpoint.evaluation.geometry import alignment, effective_rank, spectrum, uniformity
 from counterpoint.evaluation.neighbours import knn, knn_predict
 from counterpoint.evaluation.probe import Probe, fit_probe, linear_probe
@@ -14,6 +14,7 @@ from counterpoint.evaluation.table import table
 __all__ = [
     "Probe",
     "alignment",
+    "class_number",
     "cluster_accuracy",
     "clusters",
     "crossing",

@@ -1,9 +1,25 @@
 """Summands of an objective that are not a contrast: functions (Embeddings, tables, Progress, *, options) -> RowLoss."""
 
 from counterpoint.terms.adaptive_heads import adaptive_heads
+from counterpoint.terms.classes import apart, classified, even_prediction, pseudo_labels
+from counterpoint.terms.debiased import debiased
 from counterpoint.terms.distilled import distilled
 from counterpoint.terms.paired import paired
 from counterpoint.terms.referenced import clustered, referenced
+from counterpoint.terms.self_training import self_training
 from counterpoint.terms.swapped import swapped
 
-__all__ = ["adaptive_heads", "clustered", "distilled", "paired", "referenced", "swapped"]
+__all__ = [
+    "adaptive_heads",
+    "apart",
+    "classified",
+    "clustered",
+    "debiased",
+    "distilled",
+    "even_prediction",
+    "paired",
+    "pseudo_labels",
+    "referenced",
+    "self_training",
+    "swapped",
+]

@@ -43,3 +43,10 @@ def _numbered(codes: Tensor, size: int) -> Tensor:
 def position_of(rows: Rows, view: int) -> Rows:
     """The rows of the view at this position in the list of views."""
     return rows.where(rows.keys["view"] == view)
+
+
+def in_one_order(views: list[Rows]) -> list[Rows]:
+    """The views (b, …) each with their rows in one order of items; an item that a view lacks is left out of all."""
+    placed = [align(views[0], view) for view in views]
+    everywhere = torch.stack([torch.zeros(len(views[0]), device=views[0].z.device).index_fill(0, left, 1) for left, _ in placed]).all(0)
+    return [view.where(right[everywhere[left]]) for view, (left, right) in zip(views, placed, strict=True)]

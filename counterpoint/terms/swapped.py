@@ -13,8 +13,8 @@ from torch.nn import functional
 from counterpoint.clustering import sinkhorn
 from counterpoint.core.errors import OptionError, RequirementError
 from counterpoint.core.options import Count, Part, Positive, Share
-from counterpoint.core.recipe import Embeddings, Progress, RowLoss, Rows, value_of
-from counterpoint.terms.alignment import align, position_of
+from counterpoint.core.recipe import Embeddings, Progress, RowLoss, value_of
+from counterpoint.terms.alignment import in_one_order, position_of
 
 
 def swapped(
@@ -54,7 +54,7 @@ def swapped(
         raise RequirementError("swapped prediction needs two views or more of an item, and there is one")
     t = value_of(temperature, now)
     store = queue if now.share >= queue_from else None
-    views = _ordered([position_of(rows, i) for i in range(len(rows.roles))])
+    views = in_one_order([position_of(rows, i) for i in range(len(rows.roles))])
     with torch.autocast(rows.z.device.type, enabled=False):
         scores = [functional.normalize(view.z.float(), dim=1) @ centres.T for view in views]  # (b, k) each
         logs = [functional.log_softmax(s / t, dim=1) for s in scores]
@@ -64,13 +64,6 @@ def swapped(
             values = values - sum((codes * log).sum(dim=1) for v, log in enumerate(logs) if v != a)
     values = values / (len(givers) * (len(views) - 1))
     return RowLoss(values, torch.ones_like(values, dtype=torch.bool), math.log(len(centres)))
-
-
-def _ordered(views: list[Rows]) -> list[Rows]:
-    """The views with their rows in one order of items; an item that a view lacks is left out of all."""
-    placed = [align(views[0], view) for view in views]
-    everywhere = torch.stack([torch.zeros(len(views[0]), device=views[0].z.device).index_fill(0, left, 1) for left, _ in placed]).all(0)
-    return [view.where(right[everywhere[left]]) for view, (left, right) in zip(views, placed, strict=True)]
 
 
 def _stored(out: Embeddings, queue: str | None, view: int) -> Tensor | None:

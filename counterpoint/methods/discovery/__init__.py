@@ -1,0 +1,1 @@
+"""Category discovery: some classes have labels, others have to be found."""
