@@ -19,6 +19,7 @@ from counterpoint.encoders import (
     teacher,
     text,
     video,
+    tokens,
     volume,
 )
 from counterpoint.encoders.kinds import default, named, text_folder
@@ -27,6 +28,6 @@ from counterpoint.encoders.split import split_towers
 from counterpoint.encoders.towers import towers
 
 __all__ = [
-    "array", "audio", "default", "graph", "heads", "image", "latent", "named", "network", "points", "queue", "series", "skeleton",
-    "split_towers", "table", "teacher", "text", "text_folder", "towers", "video", "volume",
+    "array", "audio", "classes", "default", "graph", "heads", "image", "latent", "named", "network", "points", "queue", "series", "skeleton",
+    "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers", "video", "volume",
 ]  # fmt: skip

@@ -8,22 +8,25 @@ Spaces, each stacked view by view with the keys of the views and "view":
     teacher    (m, projector)  z of the moving average, without gradient
     queue      (q, projector)  earlier rows, shared
     prototypes (k, projector)  learned directions, shared
+    decoded    (n, numbers)    what the decoder makes of h, and "input", the items' numbers that it should make
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from counterpoint.core.errors import OptionError
 from counterpoint.core.options import Part, use
-from counterpoint.core.recipe import Batch, Embeddings, Progress, Rows, Spec, View
+from counterpoint.core.recipe import Batch, Embeddings, Graph, Progress, Rows, Spec, View
 from counterpoint.encoders import heads
 from counterpoint.encoders.kinds import default
 from counterpoint.encoders.stacking import encode, evaluating, frame, modality_of
+from counterpoint.encoders.tokens import encode_tokens, token_heads
 
 
 def network(
@@ -36,6 +39,8 @@ def network(
     queue: Part | None = None,
     prototypes: Part | None = None,
     latent: Part | None = None,
+    decoder: Part | None = None,
+    tokens: Mapping[str, Part] = {},
     modality: str | None = None,
     embed: Literal["h", "z", "teacher"] = "h",
 ) -> Network:
@@ -48,6 +53,9 @@ def network(
     queue: (width) -> module () -> Rows, the rows of earlier batches.
     prototypes: (width) -> module () -> Rows.
     latent: (spec, width of h, width of z) -> module (spaces, now) -> more spaces, made from the rows of all views (encoders.latent).
+    decoder: (width of h, modality) -> module on h that gives the items' numbers back (encoders.heads.decoder).
+    tokens: name -> (width, modality) -> module (tokens (n, t, width), there (n, t), rows, now) -> spaces made of the steps inside an item
+        (encoders.tokens); the backbone gives tokens then, one for every step.
     modality: which modality is encoded, where there are several.
     embed: what `embed` returns: the backbone's rows, the projector's, or those of the teacher's backbone.
     """
@@ -67,6 +75,8 @@ def network(
         queue=queue(width) if queue is not None else None,
         prototypes=prototypes(width) if prototypes is not None else None,
         latent=latent(spec, trunk.width, width) if latent is not None else None,
+        decoder=decoder(trunk.width, found) if decoder is not None else None,
+        tokens=token_heads(trunk, found, tokens) if tokens else None,
     )
 
 
@@ -85,9 +95,16 @@ class Network(nn.Module):
         """All views at once: {space: Rows}."""
         rows = frame(views)
         children = dict(self.named_children())
-        h = encode(children["backbone"], [view.fields for view in views], self.modality)
+        emitted: Embeddings = {}
+        if "tokens" in children:
+            each, there = encode_tokens(children["backbone"], [view.fields for view in views], self.modality)
+            h = children["backbone"].pool(each, there)  # type: ignore[operator]
+            for head in children["tokens"].children():
+                emitted.update(head(each, there, rows, now))
+        else:
+            h = encode(children["backbone"], [view.fields for view in views], self.modality)
         z = children["projector"](h) if "projector" in children else h
-        out = {"h": replace(rows, z=h), "z": replace(rows, z=z)}
+        out = {"h": replace(rows, z=h), "z": replace(rows, z=z), **emitted}
         if "predictor" in children:
             out["p"] = replace(rows, z=children["predictor"](z))
         if "teacher" in children:
@@ -96,13 +113,17 @@ class Network(nn.Module):
             out["queue"] = replace(children["queue"](), roles=rows.roles)
         if "prototypes" in children:
             out["prototypes"] = children["prototypes"]()
+        if "decoder" in children:
+            given = [view.fields[self.modality] for view in views]
+            numbers = torch.cat([(x.x if isinstance(x, Graph) else x).flatten(1).float() for x in given])
+            out |= {"decoded": replace(rows, z=children["decoder"](h)), "input": replace(rows, z=numbers)}
         if "latent" in children:
             out.update(children["latent"](out, now))
         return out
 
     def embed(self, batch: Batch) -> Embeddings:
         """{"embedding": Rows (b, d)} in eval mode, without gradient."""
-        fields = {**batch.tables, **batch.fields}
+        fields = dict(batch.fields)
         return {"embedding": Rows(evaluating(self, lambda: self._embedding(fields)).float(), batch.keys)}
 
     def _embedding(self, fields: dict[str, object]) -> Tensor:

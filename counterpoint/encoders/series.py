@@ -42,9 +42,14 @@ class Dilated(nn.Module):
         self.enter = nn.Conv2d(2 * modality.shape[0], channels, (1, kernel), (1, stride), (0, kernel // 2))
         self.blocks = nn.ModuleList(DilatedBlock(channels, 2**i, dropout) for i in range(depth))
         self.leave = nn.Conv2d(channels, (width + 1) // 2, 1)
-        self.width = 2 * ((width + 1) // 2)
+        self.token_width = (width + 1) // 2
+        self.width = 2 * self.token_width
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.pool(*self.tokens(x))
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(b, t', width / 2) a vector for every `stride` steps, and (b, t') which of them are there."""
         x = x.to(self.enter.weight.dtype)
         there = ~x.isnan()
         observed = there.any(1)
@@ -57,9 +62,13 @@ class Dilated(nn.Module):
         x = self.enter(x.contiguous(memory_format=torch.channels_last)) * mask
         for block in self.blocks:
             x = block(x, mask)
-        x = self.leave(x).float()
-        mean = (x * mask).sum((2, 3)) / mask.sum((2, 3))
-        return torch.cat([mean, x.masked_fill(~valid, -torch.inf).amax((2, 3))], 1)
+        return self.leave(x).float().squeeze(2).transpose(1, 2), valid[:, 0, 0]
+
+    def pool(self, tokens: Tensor, there: Tensor) -> Tensor:
+        """(b, width): mean and maximum of the tokens that are there."""
+        mask = there[:, :, None]
+        mean = (tokens * mask).sum(1) / mask.sum(1)
+        return torch.cat([mean, tokens.masked_fill(~mask, -torch.inf).amax(1)], 1)
 
 
 def dilated(

@@ -3,13 +3,13 @@
 from counterpoint.pairs.combine import both, either
 from counterpoint.pairs.counterfactual import counterfactual
 from counterpoint.pairs.graded import overlap, product, proxies, soft, weighted
-from counterpoint.pairs.graph import graph, known, neighbours, powers
-from counterpoint.pairs.hierarchy import hierarchy
+from counterpoint.pairs.graph import graph, known, neighbours, powers, walks
+from counterpoint.pairs.hierarchy import hierarchy, level
 from counterpoint.pairs.near import near
 from counterpoint.pairs.same import itself, same
 from counterpoint.pairs.show import show
 
 __all__ = [
-    "both", "counterfactual", "either", "graph", "hierarchy", "itself", "known", "near", "neighbours", "overlap", "powers", "product",
-    "proxies", "same", "show", "soft", "weighted",
+    "both", "counterfactual", "either", "graph", "hierarchy", "itself", "known", "level", "near", "neighbours", "overlap", "powers",
+    "product", "proxies", "same", "show", "soft", "walks", "weighted",
 ]  # fmt: skip

@@ -44,8 +44,10 @@ def together(found: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         both = torch.cat([a.to(kind), c.to(kind)])
         known &= is_known(both)
         stacked.append(both.nan_to_num() if both.is_floating_point() else both)
-    numbers = [s.unique(return_inverse=True)[1] for s in stacked]
-    code = torch.stack(numbers, dim=1).unique(dim=0, return_inverse=True)[1]
+    code = torch.zeros_like(known, dtype=torch.int64)
+    for values in stacked:  # digits of one number, several times as fast as the distinct rows of a matrix
+        distinct, number = values.unique(return_inverse=True)
+        code = (code * len(distinct) + number).unique(return_inverse=True)[1]
     code = torch.where(known, code, UNKNOWN)
     return code[:n], code[n:]
 

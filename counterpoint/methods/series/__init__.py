@@ -1,0 +1,1 @@
+"""Methods for time series: one file a paper."""
