@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,30 +21,45 @@ def ema(
     *,
     momentum: Share | Part = 0.99,
     views: tuple[str | int, ...] | None = None,
+    statistics: Literal["batch", "running"] = "batch",
 ) -> Teacher:
     """A twin that moves after every update: teacher ← momentum · teacher + (1 − momentum) · student (He et al., CVPR 2020, eq. 2).
 
     momentum: share of the old weights that is kept; a part `(Progress) -> float` where it moves.
     views: roles or positions of the views that the teacher sees; all where not given.
+    statistics: what its batch norms use in training: those of the batch, as the papers' code does, or the student's running ones. The
+        latter lag behind weights that move fast: in short runs MoCo and BYOL then learn little.
     """
-    return Teacher(backbone, projector, momentum, views)
+    return Teacher(backbone, projector, momentum, views, statistics == "batch")
 
 
 class Teacher(nn.Module):
-    """See `ema`. Always in eval mode; buffers (running statistics) are copied from the student."""
+    """See `ema`. In eval mode, but for batch norms where they use the batch; buffers (running statistics) are copied from the student."""
 
-    def __init__(self, backbone: nn.Module, projector: nn.Module | None, momentum: float | Part, views: Sequence[str | int] | None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        projector: nn.Module | None,
+        momentum: float | Part,
+        views: Sequence[str | int] | None,
+        batch_statistics: bool,
+    ) -> None:
         super().__init__()
         self.backbone = copy.deepcopy(backbone)
         self.projector = copy.deepcopy(projector) if projector is not None else nn.Identity()
         self.momentum, self.views = momentum, views
+        self.batch_statistics = batch_statistics  # `training.step.set_modes` leaves the mode of its norms to it
         # A tuple, so that the student is not registered a second time below the teacher.
         self._student = (backbone, projector if projector is not None else nn.Identity())
         self.requires_grad_(False)
         self.train(False)
 
     def train(self, mode: bool = True) -> Teacher:
-        return super().train(False)
+        super().train(False)
+        for module in self.modules() if mode and self.batch_statistics else ():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train()
+        return self
 
     @torch.no_grad()
     def forward(self, views: Sequence[View], modality: str) -> Rows:

@@ -157,12 +157,14 @@ def parameters(model: nn.Module, update: Update, now: Progress) -> list[nn.Param
 
 
 def set_modes(model: nn.Module, update: Update, now: Progress) -> None:
-    """Train mode for what learns; norm layers of children without a learning parameter use their running statistics."""
+    """Train mode for what learns; norm layers of children without a learning parameter use their running statistics, those of a teacher
+    what the teacher says."""
     model.train()
+    own_mode = {id(m) for part in model.modules() if hasattr(part, "batch_statistics") for m in part.modules()}
     still = [part for part, value in update.frozen.items() if value_of(value, now) > 0]
     for name, child in model.named_children():
         own = [n for n, p in child.named_parameters(prefix=name) if p.requires_grad]
         if any(True for _ in child.parameters()) and not any(match(n, update.train) and not match(n, still) for n in own):
             for module in child.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm):
+                if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm) and id(module) not in own_mode:
                     module.eval()

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from counterpoint import encoders
 from counterpoint.core.options import use
-from counterpoint.core.recipe import Progress, View
+from counterpoint.core.recipe import Progress, Update, View
 from counterpoint.core.registry import example_spec
+from counterpoint.training.step import set_modes
 
 SPEC = example_spec("array")
 
@@ -66,19 +67,34 @@ def test_starts_as_a_copy_that_shares_nothing() -> None:
     assert {n for n in model.state_dict() if "_student" in n} == set()
 
 
-def test_stays_in_eval_mode_and_follows_the_running_statistics() -> None:
-    model = model_with(momentum=0.5)
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_norms_use_what_is_asked_for_and_keep_the_students_running_statistics(statistics: str) -> None:
+    model = model_with(momentum=0.5, statistics=statistics)
     model.train()
-    assert not any(module.training for module in model.teacher.modules())
+    norms = [m for m in model.teacher.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    assert norms
+    assert all(m.training == (statistics == "batch") for m in norms)
+    assert not any(m.training for m in model.teacher.modules() if m not in norms)
+    set_modes(model, Update(), Progress())
+    assert all(m.training == (statistics == "batch") for m in norms), "the step leaves the mode to the teacher"
     out = model(views(), Progress())
     model.teacher.after_update(out, Progress())
-    names = [n for n, _ in model.backbone.named_buffers()]
-    assert names
     own = dict(model.teacher.backbone.named_buffers())
     for name, buffer in model.backbone.named_buffers():
-        assert own[name].shape == buffer.shape
-    counted = [n for n in names if n.endswith("num_batches_tracked")]
-    assert all(own[n] == 1 for n in counted)
+        assert torch.equal(own[name], buffer)
+    model.eval()
+    assert not any(module.training for module in model.teacher.modules())
+
+
+def test_of_one_batch_the_teacher_at_the_start_says_what_the_student_says() -> None:
+    for statistics, alike in (("batch", True), ("running", False)):
+        model = model_with(statistics=statistics)
+        model.train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        out = model(views(), Progress())
+        assert torch.allclose(out["z"].z, out["teacher"].z, atol=1e-5) == alike
 
 
 def test_sees_the_views_it_is_told_to() -> None:
