@@ -11,7 +11,7 @@ from __future__ import annotations
 from counterpoint import data, encoders, terms, views
 from counterpoint.core import values
 from counterpoint.core.options import Count, Positive, Share, use
-from counterpoint.core.recipe import Recipe, Spec, Term, Update
+from counterpoint.core.recipe import Claim, Recipe, Spec, Term, Update
 from counterpoint.core.registry import method
 
 
@@ -50,3 +50,18 @@ def swav(
         objective={"swapped": Term(swapped)},
         updates=(Update(frozen={"prototypes": use(values.step, before=1.0, after=0.0, share=freeze)}),),
     )
+
+
+CLAIM = Claim(
+    data="cifar10[2000]",
+    metric="knn",
+    read={"size": 16},
+    settings={"epochs": 15, "batch": 128, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
+    arms={
+        "baseline": "simclr",
+        "two crops": {"views.locals": 0},
+        "no queue": {"encoder.queue": None, "objective.swapped.compute.queue": None},
+        "prototypes never frozen": {"freeze": 0.0},
+    },
+    paper="ImageNet linear, ResNet-50: 70.1 with two crops and 74.6 with multi-crop at 400 epochs; above SimCLR at small batches",
+)

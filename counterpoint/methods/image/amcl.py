@@ -44,9 +44,10 @@ def amcl(
 
 
 CLAIM = Claim(
-    data="cifar10[5000]",
+    data="cifar10[2000]",
     metric="knn",
-    settings={"batch": 256},
+    read={"size": 16},
+    settings={"epochs": 15, "batch": 256, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": "simclr",
         "one head": {"encoder.latent.count": 1},

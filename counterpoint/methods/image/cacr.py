@@ -47,9 +47,10 @@ def cacr(
 
 
 CLAIM = Claim(
-    data="cifar10[8000]",
+    data="cifar10[2000]",
     metric="knn",
-    settings={"batch": 128},
+    read={"size": 16},
+    settings={"epochs": 15, "batch": 128, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": "simclr",
         "plain attraction": {"objective.contrast.loss.positive_sharpness": 0.0},

@@ -24,9 +24,10 @@ def dcl(spec: Spec, *, temperature: Positive = 0.1, weighted: bool = False) -> R
 
 
 CLAIM = Claim(
-    data="cifar10[8000]",
+    data="cifar10[2000]",
     metric="knn",
-    settings={"batch": 32},
+    read={"size": 16},
+    settings={"epochs": 15, "batch": 32, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": {"objective.contrast.loss": "losses.info_nce", "objective.contrast.loss.temperature": 0.1},
         "weighted": {"objective.contrast.loss.weighted": True},

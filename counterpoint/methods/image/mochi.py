@@ -33,9 +33,10 @@ def mochi(
 
 
 CLAIM = Claim(
-    data="mnist[4000]",
+    data="cifar10[2000]",
     metric="knn",
-    settings={"batch": 128},
+    read={"size": 16},
+    settings={"epochs": 15, "batch": 128, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": "moco",
         "negatives only": {"objective.contrast.loss.towards": 0},
