@@ -31,22 +31,23 @@ from counterpoint.training.state import pack, unpack
 from counterpoint.training.step import gradients, parameters, train_step
 
 ITEMS = 48
-KINDS = ("image", "series", "table", "text", "array", "volume", "graph", "video", "audio", "points", "skeleton")
+KINDS = ("image", "series", "table", "text", "array", "volume", "graph", "video", "audio", "points", "skeleton", "interactions")
 
 
 def example(kind: str, items: int = ITEMS, seed: int = 0) -> Any:
-    """A small data set of one kind with four groups in it, labelled, of four patients with two trials each: what the checks train on.
+    """A small data set of one kind with four groups in it, labelled, of four patients with two trials each, two groups
+    of them targets: what the checks train on.
 
     kind: one of KINDS, or "paired" (an image and a series of the same item).
     """
     rng = np.random.default_rng(seed)
     group = np.arange(items) % 4
-    beside = {"label": group, "patient": group, "trial": np.arange(items) // 4 % 2}
+    beside = {"label": group, "patient": group, "trial": np.arange(items) // 4 % 2, "target": group % 2}
     if kind == "paired":
         single = {name: _raw(name, group, rng) for name in ("image", "series")}
         return data.read(single).with_columns(beside)
     raw = _raw(kind, group, rng)
-    return data.read(raw, kind=None if kind == "graph" else kind).with_columns(beside)
+    return data.read(raw, kind=None if kind in ("graph", "interactions") else kind).with_columns(beside)
 
 
 def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:
@@ -61,6 +62,12 @@ def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:
         return [" ".join(rng.choice(themes[g].split(), 6)) for g in group]
     if kind in ("table", "array"):
         return (group[:, None] * 2.0 + rng.normal(0, 1, (len(group), 6))).astype(np.float32)
+    if kind == "interactions":  # a third users, the rest products; three of the own group, one of any
+        users = len(group) // 3
+        own = group[:users, None] + 4 * rng.integers(0, (len(group) - users) // 4, (users, 3))
+        chosen = np.concatenate([own, rng.integers(0, len(group) - users, (users, 1))], 1)
+        chosen[0, 0] = len(group) - users - 1
+        return {"interactions": np.stack([np.arange(users).repeat(4), chosen.ravel()], 1)}
     if kind == "graph":  # three neighbours of the own group, one of any
         each = np.arange(len(group))
         inside = (each[:, None] + 4 * rng.integers(1, max(len(group) // 4, 2), (len(group), 3))) % len(group)
@@ -171,7 +178,7 @@ def has_no_nan_at_extremes(method: Method, kind: str) -> None:
         with training(method, kind, precision=precision) as run:
             batch = run.data.batch(run.data.ids[:16])
             if factor != 1.0:
-                grown = {k: v * factor if v.is_floating_point() and kind in ("series", "array") else v for k, v in batch.fields.items()}
+                grown = {k: v * factor if kind in ("series", "array") and v.is_floating_point() else v for k, v in batch.fields.items()}
                 batch = type(batch)(grown, batch.keys, batch.tables)
             log = train_step(run, batch)
             assert math.isfinite(float(log["loss"])), f"{precision}, values ×{factor:g}: the loss is {float(log['loss'])}"

@@ -58,6 +58,29 @@ def method_table(link: str | None = None) -> str:
     return table(["method", "paper", "what it is", "starts from", "data"], rows)
 
 
+def kind_table(link: str | None = None) -> str:
+    """Which method runs on which kind of data, as its registration says and its recipe shows that it builds. link: as in `method_table`."""
+    from counterpoint import checks
+    from counterpoint.core import registry
+    from counterpoint.core.errors import CounterpointError
+
+    def runs(found: registry.Method, kind: str) -> bool:
+        if not found.runs_on(kind):
+            return False
+        try:
+            found(registry.example_spec(kind, {"label": (10, 1.0)}))
+        except CounterpointError:
+            return False
+        return True
+
+    kinds = [*checks.KINDS, "paired"]
+    rows: list[list[object]] = []
+    for found in registry.methods():
+        name = f"[`{found.slug}`]({link.format(found.slug)})" if link else f"`{found.slug}`"
+        rows.append([name, *("•" if runs(found, kind) else "" for kind in kinds)])
+    return table(["method", *kinds], rows)
+
+
 def method_page(found: Any) -> str:
     from counterpoint.core import options
 
@@ -204,7 +227,9 @@ def pages() -> dict[str, dict[str, str]]:
     """section of nav → {address: content} of everything that is made."""
     from counterpoint.core import registry
 
-    methods = {"methods/index.md": "# Methods\n\nWhat each changes is computed from its recipe.\n\n" + method_table("{}.md")}
+    by_kind = "\n\n## Which method runs on which kind of data\n\nGeneral methods are tested on every kind they are marked for.\n\n"
+    first = "# Methods\n\nWhat each changes is computed from its recipe.\n\n" + method_table("{}.md") + by_kind + kind_table("{}.md")
+    methods = {"methods/index.md": first}
     methods |= {f"methods/{found.slug}.md": method_page(found) for found in registry.methods()}
     reference = {"reference/command.md": command_page(), "reference/training.md": training_page()}
     reference |= {f"reference/{name.split('.')[-1]}.md": part_page(name, sentence) for name, sentence in PARTS.items()}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
-from counterpoint.core.options import Positive, check
+import torch
+from torch import Generator, Tensor
+
+from counterpoint.clustering.kmeans import kmeans
+from counterpoint.core.errors import RequirementError
+from counterpoint.core.options import Count, Positive, check
 
 
 def student_t(x: Tensor, centres: Tensor, *, freedom: Positive = 1.0) -> Tensor:
@@ -36,3 +40,21 @@ def sharpened(q: Tensor, *, power: Positive = 2.0) -> Tensor:
     q = q if q.dtype == torch.float64 else q.float()
     log = power * q.clamp(min=1e-38).log() - q.sum(0).clamp(min=1e-38).log()
     return torch.softmax(log, dim=1)
+
+
+def start_centres(run: Any, *, part: str = "prototypes", starts: Count = 20) -> None:
+    """A round: the centres that a part of the model learns are set to those of k-means on the embedding of all training items.
+
+    part: child of the model with `weight` (k, d).
+    starts: of k-means.
+    """
+    weight = run.model.get_submodule(part).weight
+    rows = run.embed_all()
+    if rows.z.shape[1] != weight.shape[1]:
+        raise RequirementError(
+            f"the centres of {part!r} have {weight.shape[1]} numbers and the embedding {rows.z.shape[1]}; they must agree"
+        )
+    seeded = Generator().manual_seed(int(torch.randint(2**31, (1,))))  # the loop seeds torch for every round
+    found = kmeans(rows.z.float().cpu(), k=min(len(weight), len(rows)), starts=starts, generator=seeded)
+    with torch.no_grad():
+        weight[: len(found.centres)].copy_(found.centres)

@@ -181,6 +181,7 @@ def example_spec(kind: str, columns: Mapping[str, tuple[int, float]] | None = No
         "points": Modality("points", (3, 128)),
         "skeleton": Modality("skeleton", (3, 32, 20)),
         "graph": Modality("graph", (16,)),
+        "interactions": Modality("interactions", (8,), {"users": 100, "products": 156}),
     }
     if kind == "paired":
         chosen = {"image": shapes["image"], "series": shapes["series"]}

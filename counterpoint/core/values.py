@@ -56,6 +56,21 @@ def every(now: Progress, *, epochs: Count) -> float:
     return float(now.epoch % epochs == 0)
 
 
+def handed_over(now: Progress, *, weight: float = 1.0, until: Share = 0.5, pace: Positive = 0.2, taken: bool = False) -> float:
+    """weight · a · c, or weight · a · (1 − c) for the one that takes over: a = max(0, 1 − u / until), c = exp(−pace · u / until).
+
+    Of two terms the first hands over to the second, while both fade until the share `until` of the run (gCooL, paper 038).
+
+    weight: before both factors.
+    until: share of the run after which both are 0.
+    pace: how fast the first gives way.
+    taken: whether this is the one that takes over.
+    """
+    along = now.share / until if until > 0 else 1.0
+    given = math.exp(-pace * along)
+    return weight * max(0.0, 1.0 - along) * (1.0 - given if taken else given)
+
+
 def warmup_cosine(now: Progress, *, peak: Positive = 1.0, end: float = 0.0, warmup: Share = 0.05) -> float:
     """A straight rise to `peak` over the share `warmup`, then half a cosine to `end`; the usual learning rate.
 

@@ -43,7 +43,7 @@ class Field:
     @property
     def linked(self) -> bool:
         """Whether the items are nodes of one graph."""
-        return bool(self.found["kind"] == "graph")
+        return self.found["kind"] in ("graph", "interactions")
 
 
 @dataclass(frozen=True)

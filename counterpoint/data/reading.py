@@ -12,7 +12,8 @@ How a source is understood (`kind=` overrides each guess, `Dataset.summary()` sa
 - a list: of words → text (of names of image files → images), of arrays → series (skeletons where the arrays have 3 axes, the last 2 or 3).
 - csv, jsonl, parquet, Arrow, DataFrame, Hugging Face data set: a column of pictures → images; a column `text`, or text as the only column →
   text; lists of numbers as the only column → series; else table. A column called `label` is taken as the label.
-- .txt → a text a line. A dictionary → paired data; {"x": features, "edges": links, "y": labels} → a graph.
+- .txt → a text a line. A dictionary → paired data; {"x": features, "edges": links, "y": labels} → a graph;
+  {"interactions": (user, product), "held_out": …} → users and products.
 - a name of the catalogue ("mnist5k", "cifar10[8000]") where no such file is there.
 """
 
@@ -96,6 +97,10 @@ def read(
 
             wanted = replace(request, label=label if label is not None else source.get("y"))
             return build({"x": graph.from_arrays(source["x"], source["edges"], "the graph")}, wanted)
+        if "interactions" in source and set(source) <= {"interactions", "held_out"}:
+            from counterpoint.data import interactions
+
+            return build({"x": interactions.from_pairs(source["interactions"], source.get("held_out"), "the choices")}, request)
         from counterpoint.data import paired
 
         return paired.from_sources(source, request, find)

@@ -82,7 +82,7 @@ class Found:
         return self.columns[wanted]()
 
 
-KINDS = ("array", "audio", "graph", "image", "points", "series", "skeleton", "table", "text", "video", "volume")
+KINDS = ("array", "audio", "graph", "image", "interactions", "points", "series", "skeleton", "table", "text", "video", "volume")
 SPLITS = {"train": 0, "training": 0, "test": 1, "testing": 1, "val": -1, "valid": -1, "validation": -1, "dev": -1}
 
 

@@ -43,4 +43,5 @@ _READERS: dict[str, Callable[[Paths, Request, str], Made]] = {
     "molecules_solubility": texts.molecules,
     "modelnet10_voxel": arrays.modelnet,
     "msr_action3d": arrays.msr,
+    "lastfm": arrays.lastfm,
 }

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from counterpoint.core.errors import DataError, need
-from counterpoint.data import npz, tabular
+from counterpoint.data import interactions, npz, tabular
 from counterpoint.data.archives import members
 from counterpoint.data.columns import Raw
 from counterpoint.data.request import SPLITS, Found, Request
@@ -159,3 +159,9 @@ def msr(paths: Paths, request: Request, name: str) -> Found:
     kept = np.array([i for i, frames in enumerate(each) if frames.any()])
     columns = {key: column(have[name][kept]) for key, name in (("label", "label"), ("group", "subject"), ("trial", "trial"))}
     return made("skeleton", Picked(Listed(each), kept), columns, have["subject"][kept] % 2 == 0)
+
+
+def lastfm(paths: Paths, request: Request, name: str) -> Found:
+    """Who listened to whom; a fifth of each user's artists held out, as shipped."""
+    have = load(paths["lastfm.npz"])
+    return interactions.from_pairs(have["train"], have["test"], name)

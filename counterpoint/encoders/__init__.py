@@ -7,9 +7,11 @@ alone; `network` puts one modality's parts together, `towers` several modalities
 from counterpoint.encoders import (
     array,
     audio,
+    classes,
     graph,
     heads,
     image,
+    interactions,
     latent,
     points,
     queue,
@@ -28,6 +30,6 @@ from counterpoint.encoders.split import split_towers
 from counterpoint.encoders.towers import towers
 
 __all__ = [
-    "array", "audio", "classes", "default", "graph", "heads", "image", "latent", "named", "network", "points", "queue", "series", "skeleton",
-    "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers", "video", "volume",
+    "array", "audio", "classes", "default", "graph", "heads", "image", "interactions", "latent", "named", "network", "points", "queue",
+    "series", "skeleton", "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers", "video", "volume",
 ]  # fmt: skip

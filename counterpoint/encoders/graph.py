@@ -8,31 +8,51 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from counterpoint.core.errors import OptionError, RequirementError, nearest, need
 from counterpoint.core.options import Count, Share
 from counterpoint.core.recipe import Graph, Modality
 from counterpoint.encoders.stacking import expect
 
+_matrices: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # links → their normalised matrices, which a graph has at every step
+
+
+def adjacency(edges: Tensor, nodes: int, weights: Tensor | None = None, *, loops: bool = True) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 as a sparse (n, n) float32 matrix, A given as (2, e) node numbers from, to; rows are targets.
+
+    weights: (e,) of the links, 1 where none.
+    loops: whether I is added; without, a node without links has a row of zeros.
+    """
+    known = _matrices.setdefault(edges, {}) if weights is None else {}
+    if (nodes, loops) not in known:
+        source, target = edges.long()
+        each = torch.ones(len(target), device=edges.device) if weights is None else weights.float()
+        if loops:
+            own = torch.arange(nodes, device=edges.device)
+            source, target, each = torch.cat([source, own]), torch.cat([target, own]), torch.cat([each, each.new_ones(nodes)])
+        degree = torch.zeros(nodes, device=edges.device).index_add_(0, target, each)
+        scale = degree.clamp(min=1e-12).rsqrt()
+        values = scale[source] * scale[target] * each
+        made = torch.sparse_coo_tensor(torch.stack([target, source]), values, (nodes, nodes), check_invariants=False)
+        known[nodes, loops] = made.coalesce()
+    return known[nodes, loops]  # type: ignore[no-any-return]
+
 
 def propagate(x: Tensor, edges: Tensor, weights: Tensor | None = None) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 x, with A given as (2, e) node numbers from, to (Kipf and Welling, ICLR 2017, eq. 2).
+    """D^-1/2 (A + I) D^-1/2 x in float32, with A given as (2, e) node numbers from, to (Kipf and Welling, ICLR 2017, eq. 2).
 
     weights: (e,) of the links, 1 where none.
     """
-    source, target = edges.long()
-    each = torch.ones_like(target, dtype=x.dtype) if weights is None else weights.to(x.dtype)
-    degree = torch.ones(len(x), dtype=x.dtype, device=x.device).index_add_(0, target, each)
-    scale = degree.rsqrt()
-    weight = (scale[source] * scale[target] * each).unsqueeze(1)
-    return torch.index_add(x * scale.square().unsqueeze(1), 0, target, x[source] * weight)
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.sparse.mm(adjacency(edges, len(x), weights), x.float())
 
 
 def _spread(x: Tensor, graph: Graph) -> Tensor:
     """One propagation over what the view made of the graph: its links, or the factors of a low rank, one after the other."""
     if "factors" in graph.parts:
         left, right = graph.parts["factors"]
-        return cast(Tensor, left @ (right.T @ x))
+        return cast(Tensor, left @ (right.T @ x.float()))
     return propagate(x, graph.parts["edge_index"], graph.parts.get("edge_weight"))
 
 
@@ -57,7 +77,7 @@ class Gcn(nn.Module):
         for number, layer in enumerate(self.layers):
             x = functional.relu(x) if number else x
             x = layer(self.dropout(x))
-            x = _spread(x.float(), graph)
+            x = _spread(x, graph)
         return x[graph.rows]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Literal
 
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from counterpoint.core.options import Count
-from counterpoint.core.recipe import UNKNOWN, Embeddings, Progress, Rows
+from counterpoint.core.recipe import UNKNOWN, Embeddings, Modality, Progress, Rows
 
 Norm = Literal["batch", "layer", "none"]
 
@@ -98,3 +100,38 @@ class Prototypes(nn.Module):
     @torch.no_grad()
     def after_update(self, out: Embeddings, now: Progress) -> None:
         self.weight.copy_(functional.normalize(self.weight))
+
+
+def centres(width: int, *, count: Count = 10) -> Centres:
+    """Learned points of any length (deep embedded clustering), emitted as shared rows; clustering.start_centres sets them by k-means.
+
+    count: number of points.
+    """
+    return Centres(width, count)
+
+
+class Centres(nn.Module):
+    """(count, width) points."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.width = width
+        self.weight = nn.Parameter(torch.randn(count, width))
+
+    def forward(self) -> Rows:
+        """Rows (count, width) with the keys "prototype" (0 … count-1) and "item" (unknown)."""
+        numbers = torch.arange(len(self.weight), device=self.weight.device)
+        return Rows(self.weight, {"item": torch.full_like(numbers, UNKNOWN), "prototype": numbers}, shared=True)
+
+
+def decoder(width_in: int, modality: Modality, *, hidden: tuple[Count, ...] = (64, 256)) -> Head:
+    """A perceptron back to the input's numbers, the mirror of a perceptron that encodes.
+
+    hidden: widths between.
+    """
+    width = math.prod(modality.shape)
+    widths = [width_in, *hidden, width]
+    layers: list[nn.Module] = []
+    for one, two in itertools.pairwise(widths):
+        layers += [nn.Linear(one, two), nn.ReLU(inplace=True)]
+    return Head(width, *layers[:-1])

@@ -25,6 +25,7 @@ _DEFAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "points": ("pointnet", {"channels": (128, 256, 512)}),
     "skeleton": ("dilated", {"width": 320, "channels": 96}),
     "graph": ("gcn", {"width": 256, "layers": 3}),
+    "interactions": ("lightgcn", {"width": 128, "layers": 3}),
 }
 
 

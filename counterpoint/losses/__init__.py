@@ -11,7 +11,7 @@ from counterpoint.losses.diagnosis import Diagnosis, diagnose
 from counterpoint.losses.distillation import distillation, similarity_distillation
 from counterpoint.losses.gradient_scale import gradient_scale
 from counterpoint.losses.hard_negatives import mixed_negatives, reweighted
-from counterpoint.losses.info_nce import info_nce
+from counterpoint.losses.info_nce import info_nce, neighbouring
 from counterpoint.losses.margin import margin, multi_similarity, triplet
 from counterpoint.losses.reconstruction import reconstruction
 from counterpoint.losses.regression import cosine_regression
@@ -24,6 +24,7 @@ from counterpoint.losses.transformation import transformed
 __all__ = [
     "Diagnosis", "adaptive", "barlow_twins", "boosted", "cacr", "clip", "cluster_proxies", "cosine_regression", "decoupled",
     "decoupled_nt_xent", "density_ratio", "diagnose", "distillation", "gradient_scale", "groco", "info_nce", "margin", "mixed_negatives",
-    "multi_similarity", "nt_xent", "reconstruction", "reweighted", "sigmoid", "similarity_distillation", "sup_con", "supervised",
+    "multi_similarity", "neighbouring", "nt_xent", "reconstruction", "reweighted", "sigmoid", "similarity_distillation", "sup_con",
+    "supervised",
     "transformed", "triplet", "vicreg", "whitening",
 ]  # fmt: skip

@@ -61,3 +61,20 @@ def _below(x: Tensor) -> Tensor:
 
 def _below_slope(x: Tensor) -> Tensor:
     return -torch.sigmoid(-x)
+
+
+def neighbouring(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 1.0) -> RowLoss:
+    """The weighted share of the positives among all candidates, (n,): Hu et al., "Graph-MLP", 2021, equation 4; SCGC, paper 003.
+
+    L_i = log Σ_{j candidate} exp(s_ij / t) − log Σ_p w_ip exp(s_ip / t),   w = the weight of the relation, inside the logarithm
+
+    Unlike `info_nce` the positives stand in the denominator too, each with weight 1 whatever its weight above. Rows without positives do
+    not count. Chance (equal scores): log of the number of candidates over the weight of the positives.
+
+    temperature: t > 0; may move over the run.
+    """
+    scaled = scores.divide(temperature)  # type: ignore[arg-type]
+    positive, _, counted = weights(scores, pairs)
+    values = guard(similarity.candidates_lse(scaled, pairs), counted) - guard(similarity.positives_lse(scaled, pairs), counted)
+    everyone = similarity.candidate_weight(pairs).to(scores.dtype)
+    return finish(values, counted, everyone.clamp(min=1e-30).log() - positive.clamp(min=1e-30).log())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from counterpoint.core.errors import DataError, RequirementError, nearest
 from counterpoint.core.options import Count, check
@@ -90,7 +91,37 @@ def known(
     return Pairs(positive, Relation.all().without(true.without(positive), older(anchors, candidates).without(positive)), shape)
 
 
-def powers(edges: Tensor, *, items: Count, power: Count = 2, weights: Tensor | None = None) -> dict[str, Tensor]:
+_walks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # a table of edges → the walks computed from it
+
+
+@requires(table=("{table}",))
+def walks(
+    anchors: Rows,
+    candidates: Rows,
+    tables: Mapping[str, Any],
+    *,
+    table: str = "edges",
+    power: Count = 2,
+    cumulative: bool = True,
+    own: bool = True,
+) -> Pairs:
+    """Positives are reached from the anchor by a short walk, weighted by how likely it ends there (SCGC 003); see `powers`.
+
+    table: edges (2, e) int between item ids, both directions.
+    power: R, the longest walk.
+    cumulative: walks of 1 … R steps together, or of just R.
+    own: whether other rows of the anchor's item are positives with weight 1 at least; without, with the weight of coming back.
+    """
+    edges = _table(tables, table)
+    known = _walks.setdefault(edges, {})
+    if (power, cumulative) not in known:
+        items = max(int(edges.max()) + 1 if edges.numel() else 1, int(column(anchors, "item", "anchors").max()) + 1)
+        known[power, cumulative] = powers(edges, items=items, power=power, cumulative=cumulative)
+    there = edges_between(anchors, candidates, {"walks": known[power, cumulative]}, "walks", "item", "item")
+    return compose(anchors, candidates, there, own=own)
+
+
+def powers(edges: Tensor, *, items: Count, power: Count = 2, weights: Tensor | None = None, cumulative: bool = True) -> dict[str, Tensor]:
     """The walks of up to `power` steps, as a table for `graph`: G = P + P² + … + P^R, P the row-normalised adjacency with self-loops.
 
     Computed once, with sparse products. Warns where more than 5 % of all pairs are joined.
@@ -99,6 +130,7 @@ def powers(edges: Tensor, *, items: Count, power: Count = 2, weights: Tensor | N
     items: number of nodes.
     power: R, the longest walk.
     weights: (e,) of the edges, 1 where not given.
+    cumulative: the sum over all lengths, whose rows sum to R; else P^R alone, whose rows sum to 1.
     """
     for name, value in (("items", items), ("power", power)):
         check(value, Count, f"powers: {name}")
@@ -112,7 +144,7 @@ def powers(edges: Tensor, *, items: Count, power: Count = 2, weights: Tensor | N
     for _ in range(power - 1):
         walk = walk @ step
         total = total + walk
-    found = total.tocoo()
+    found = (total if cumulative else walk).tocoo()
     if found.nnz > 0.05 * items**2 and items > 100:
         warnings.warn(f"{found.nnz / items**2:.0%} of all pairs are joined by walks of {power} steps; choose a lower power", stacklevel=2)
     return {"edges": torch.as_tensor(np.stack([found.row, found.col]), dtype=torch.int64), "weights": torch.as_tensor(found.data).float()}

@@ -2,6 +2,7 @@
 
 from counterpoint.terms.adaptive_heads import adaptive_heads
 from counterpoint.terms.classes import apart, classified, even_prediction, pseudo_labels
+from counterpoint.terms.communities import communal, dense_communities
 from counterpoint.terms.debiased import debiased
 from counterpoint.terms.distilled import distilled
 from counterpoint.terms.paired import paired
@@ -14,7 +15,9 @@ __all__ = [
     "apart",
     "classified",
     "clustered",
+    "communal",
     "debiased",
+    "dense_communities",
     "distilled",
     "even_prediction",
     "paired",

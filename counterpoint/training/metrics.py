@@ -35,7 +35,7 @@ class Metrics:
         step = run.now.step
         if step % self.every and step != run.now.steps and step != 1:
             return None
-        looked = health.look(log["out"], run.recipe.objective, run.tables)
+        looked = health.look(log["out"], run.recipe.objective, {**run.data.tables, **run.tables})
         terms = {}
         for name, term in log["terms"].items():
             counted = float(term["counted"])

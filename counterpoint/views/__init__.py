@@ -16,7 +16,24 @@ from torch import Generator, Tensor
 from counterpoint.core.errors import DataError, nearest
 from counterpoint.core.options import Part, Whole
 from counterpoint.core.recipe import Batch, Progress, View
-from counterpoint.views import array, audio, colour, graph, image, masking, mixing, points, series, skeleton, table, text, video, volume
+from counterpoint.views import (
+    array,
+    audio,
+    centrality,
+    colour,
+    graph,
+    image,
+    interactions,
+    masking,
+    mixing,
+    points,
+    series,
+    skeleton,
+    table,
+    text,
+    video,
+    volume,
+)
 from counterpoint.views.measures import Choice, choose, measure
 from counterpoint.views.pictures import Picture, show
 from counterpoint.views.ready import Preset, candidates, default, default_crop_transforms, named, preset, presets
@@ -124,7 +141,7 @@ def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> 
 
 
 __all__ = [
-    "Choice", "Picture", "Preset", "array", "audio", "candidates", "chain", "choose", "colour", "default", "default_crops", "graph",
-    "image", "masking", "measure", "mixing", "modalities", "multi_crop", "named", "plain", "points", "preset", "presets", "series",
-    "show", "skeleton", "table", "text", "two", "video", "volume",
+    "Choice", "Picture", "Preset", "array", "audio", "candidates", "centrality", "chain", "choose", "colour", "default", "default_crops",
+    "graph", "image", "interactions", "masking", "measure", "mixing", "modalities", "multi_crop", "named", "plain", "points", "preset",
+    "presets", "series", "show", "skeleton", "table", "text", "two", "video", "volume",
 ]  # fmt: skip

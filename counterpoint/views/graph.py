@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import Count, Part, Share
@@ -185,7 +186,10 @@ def diffuse(
     return {**graph, "edge_index": index, "edge_weight": weight[strong]}, {}
 
 
-def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Count = 2) -> tuple[dict[str, Any], Keys]:
+_factors: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # links → decompositions that do not change over a run
+
+
+def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Count = 2, fixed: bool = False) -> tuple[dict[str, Any], Keys]:
     """The graph seen through the leading singular vectors of its normalised adjacency (LightGCL, Cai et al. 2023).
 
     Randomised range finder (Halko et al. 2011). The view has, beside what was there, "factors": (u · s (n, r), v (n, r)) with
@@ -193,24 +197,29 @@ def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Cou
 
     rank: number of singular vectors.
     passes: products with the adjacency and its transpose that sharpen the range.
+    fixed: whether it starts from the same random numbers whatever the generator, and is computed once for a graph.
     """
     edges, nodes = _edges(graph)
+    known = _factors.setdefault(edges, {}) if fixed and graph.get("edge_weight") is None else {}
+    if (rank, passes) in known:
+        return {**graph, "factors": known[rank, passes]}, {}
+    generator = Generator().manual_seed(0) if fixed else generator
     weight = graph["edge_weight"].float() if graph.get("edge_weight") is not None else torch.ones(edges.shape[1], device=edges.device)
     left = torch.zeros(nodes, device=edges.device).index_add_(0, edges[0], weight).clamp_(min=1e-12).rsqrt_()
     right = torch.zeros(nodes, device=edges.device).index_add_(0, edges[1], weight).clamp_(min=1e-12).rsqrt_()
     values = weight * left[edges[0]] * right[edges[1]]
-    rank = min(rank, nodes)
+    most = min(rank, nodes)
 
     def times(source: Tensor, target: Tensor, dense: Tensor) -> Tensor:
         return torch.zeros_like(dense).index_add_(0, target, values[:, None] * dense[source])
 
-    basis = torch.linalg.qr(times(edges[1], edges[0], draw.normal(values, generator, nodes, min(rank + 8, nodes))))[0]
+    basis = torch.linalg.qr(times(edges[1], edges[0], draw.normal(values, generator, nodes, min(most + 8, nodes))))[0]
     for _ in range(passes):
         back = torch.linalg.qr(times(edges[0], edges[1], basis))[0]
         basis = torch.linalg.qr(times(edges[1], edges[0], back))[0]
     small = times(edges[0], edges[1], basis)  # (n, r): Aᵀ Q
     v, s, ut = torch.linalg.svd(small, full_matrices=False)
-    factors = ((basis @ ut.T)[:, :rank] * s[:rank], v[:, :rank].contiguous())
+    factors = known[rank, passes] = ((basis @ ut.T)[:, :most] * s[:most], v[:, :most].contiguous())
     return {**graph, "factors": factors}, {}
 
 

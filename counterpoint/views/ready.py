@@ -196,13 +196,17 @@ def _skeleton(modality: Modality, force: float) -> Part:
     return use(skeleton.varied, share=(1 - 0.4 * force, 1.0), angle=30.0 * force, strength=0.3 * force, hidden=0.1 * force)
 
 
+def _interactions(modality: Modality, force: float) -> Part:
+    return use(graph.drop_edges, share=min(0.2 * force, 0.9))
+
+
 def _graph(modality: Modality, force: float) -> Part:
     return use(graph.varied, edges=0.3 * force, features=0.3 * force)
 
 
 _DEFAULTS: dict[str, Callable[[Modality, float], Part]] = {
     "image": _image, "series": _series, "table": _table, "array": _array, "text": _text, "volume": _volume, "video": _video,
-    "audio": _audio, "points": _points, "skeleton": _skeleton, "graph": _graph,
+    "audio": _audio, "points": _points, "skeleton": _skeleton, "graph": _graph, "interactions": _interactions,
 }  # fmt: skip
 
 

@@ -172,7 +172,7 @@ def test_every_stored_set_is_read(name: str, data_root: Path) -> None:
     entry = next(e for e in catalogue.entries() if e.name == name)
     if not all((data_root / f["path"]).exists() for f in entry.files):
         pytest.skip(f"the set {name!r} is not in COUNTERPOINT_DATA")
-    limited = entry.kind not in ("graph",) and not name.startswith("ucr/")
+    limited = entry.kind not in ("graph", "interactions") and not name.startswith("ucr/")
     found = data.load(f"{name}[200]" if limited else name)
     assert found.spec.kind == entry.kind
     batch = found.batch(found.ids[:8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,3 +33,16 @@ def test_a_general_method_trains_on(slug: str, kind: str) -> None:
 
 def test_the_matrix_is_not_empty() -> None:
     assert {"simclr", "dcl", "cacr", "swav", "sup_con", "byol", "moco", "vicreg"} <= set(GENERAL)
+
+
+def test_the_documentation_says_so() -> None:
+    from importlib import util
+
+    spec = util.spec_from_file_location("scripts_docs", Path(__file__).parents[2] / "scripts" / "docs.py")
+    assert spec is not None and spec.loader is not None
+    docs = util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in docs.kind_table().splitlines()]
+    marked = {row[0].strip("`"): {kind for kind, mark in zip(head, row, strict=True) if mark == "•"} for row in rows}
+    assert set(KINDS) <= set(head) and all(set(KINDS) <= marked[slug] for slug in GENERAL)
+    assert marked["clip"] == {"paired"} and marked["scgc"] == {"graph"}
