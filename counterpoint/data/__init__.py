@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from counterpoint.data.catalogue import files, load, sets
     from counterpoint.data.dataset import Dataset
+    from counterpoint.data.hard_batches import near_classes
     from counterpoint.data.reading import read
     from counterpoint.data.request import KINDS
     from counterpoint.data.samplers import balanced, coverage, distinct, grouped, half_labelled, paired_ids, same_group, shuffled
@@ -22,6 +23,7 @@ _HOME = {
     "grouped": "samplers",
     "half_labelled": "samplers",
     "load": "catalogue",
+    "near_classes": "hard_batches",
     "paired_ids": "samplers",
     "read": "reading",
     "same_group": "samplers",
@@ -30,8 +32,8 @@ _HOME = {
 }
 
 __all__ = [
-    "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "half_labelled", "load", "paired_ids", "read", "same_group", "sets",
-    "shuffled",
+    "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "half_labelled", "load", "near_classes", "paired_ids",
+    "read", "same_group", "sets", "shuffled",
 ]  # fmt: skip
 
 

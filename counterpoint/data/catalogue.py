@@ -154,7 +154,11 @@ def _make(entry: Entry, request: Request) -> Dataset:
     """A made set, with columns that were asked for by other names, and with a held-out part where it brings none."""
     from counterpoint.data.reading import again
 
-    dataset: Dataset = _maker(entry.name)(limit=request.limit)
+    make = _maker(entry.name)
+    given = {name: getattr(request, name) for name in ("size", "tokenizer") if getattr(request, name) is not None}
+    if odd := [name for name in given if name not in inspect.signature(make).parameters]:
+        raise DataError(f"{entry.name} is made ready and takes no {odd[0]}= (here {given[odd[0]]!r}); leave it out")
+    dataset: Dataset = make(limit=request.limit, **given)
     dataset = again(dataset, request.label, request.columns)
     if request.holdout is None or bool((dataset.split == 1).any()):
         return dataset

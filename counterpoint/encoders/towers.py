@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.core.errors import OptionError, RequirementError, nearest
-from counterpoint.core.options import Part, Positive, use
+from counterpoint.core.options import NotNegative, Part, Positive, use
 from counterpoint.core.recipe import UNKNOWN, Batch, Embeddings, Progress, Rows, Spec, View
 from counterpoint.encoders import heads
 from counterpoint.encoders.kinds import default
@@ -28,6 +28,7 @@ def towers(
     largest_scale: Positive = 100.0,
     bias: float | None = None,
     teacher: Part | None = None,
+    pool: Mapping[str, NotNegative] = {},
 ) -> Towers:
     """One backbone and projector per modality. Spaces: one named after each modality, and "scale" (and "bias"), shared.
 
@@ -37,15 +38,17 @@ def towers(
     largest_scale: the scale is held at or below this after every update.
     teacher: (backbone, projector) -> module (views, modality) -> Rows, a moving average of a tower; spaces "teacher/<modality>".
     bias: start of a learned bias (the sigmoid loss starts at -10); none where not given.
+    pool: modality -> weight: the space "pooled" holds the weighted mean of an item's rows of length one, at length one again (CLIPPINGS,
+        paper 014), and the embedding is made so too; of an item that lacks modalities, of those that are there.
     """
-    if unknown := [name for name in backbones if name not in spec.modalities]:
+    if unknown := [name for name in (*backbones, *pool) if name not in spec.modalities]:
         raise OptionError(f"the data have no modality {unknown[0]!r}{nearest(unknown[0], spec.modalities)}")
     found = {}
     for name, modality in spec.modalities.items():
         backbone = backbones.get(name, default(modality))(modality)
         found[name] = Tower(backbone, projector(backbone.width))
     twins = {} if teacher is None else {name: teacher(tower.backbone, tower.projector) for name, tower in found.items()}
-    return Towers(found, temperature, largest_scale, bias, twins)
+    return Towers(found, temperature, largest_scale, bias, twins, pool)
 
 
 class Tower(nn.Module):
@@ -85,8 +88,10 @@ class Towers(nn.Module):
         largest_scale: float,
         bias: float | None,
         teachers: Mapping[str, nn.Module] = MappingProxyType({}),
+        pool: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         super().__init__()
+        self.pool = dict(pool)
         self.names = {name: child_name(name) for name in found}
         self.towers = nn.ModuleDict({self.names[name]: tower for name, tower in found.items()})
         self.scale = Number(-math.log(temperature), math.log(largest_scale))
@@ -105,6 +110,12 @@ class Towers(nn.Module):
             out[name] = replace(frame(views, seen), z=z)
             if child in self.teachers:
                 out[f"teacher/{name}"] = replace(out[name], z=self.teachers[child]([views[i] for i in seen], name).z)
+        if self.pool:
+            sizes = {name: len(out[name]) for name in self.names}
+            if len(set(sizes.values())) > 1:
+                raise RequirementError(f"rows are pooled item by item, and the modalities have {sizes} rows; make as many views of each")
+            pooled = self.pooled({name: functional.normalize(out[name].z.float(), dim=1) for name in self.names})
+            out["pooled"] = replace(out[next(iter(self.names))], z=pooled)
         out["scale"] = self.scale()
         if hasattr(self, "bias"):
             out["bias"] = self.bias()
@@ -117,12 +128,20 @@ class Towers(nn.Module):
             raise RequirementError(f"the batch holds none of the modalities {', '.join(self.names)}")
 
         def compute() -> dict[str, Tensor]:
-            fields = {**batch.tables, **batch.fields}
+            fields = dict(batch.fields)
             return {n: functional.normalize(self.towers[self.names[n]]([fields], n).float(), dim=1) for n in there}
 
         each = evaluating(self, compute)
         out = {name: Rows(z, batch.keys) for name, z in each.items()}
-        return {**out, "embedding": Rows(torch.stack([*each.values()]).mean(0), batch.keys)}
+        embedding = self.pooled(each) if self.pool else torch.stack([*each.values()]).mean(0)
+        return {**out, "embedding": Rows(embedding, batch.keys)}
+
+    def pooled(self, each: Mapping[str, Tensor]) -> Tensor:
+        """(n, d) of length one: the mean of rows of length one, weighted by `pool`; evenly where all that are there weigh nothing."""
+        weights = {name: self.pool.get(name, 0.0) for name in each}
+        if not any(weights.values()):
+            weights = dict.fromkeys(each, 1.0)
+        return functional.normalize(torch.stack([weight * each[name] for name, weight in weights.items() if weight]).sum(0), dim=1)
 
 
 def child_name(name: str) -> str:

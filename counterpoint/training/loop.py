@@ -184,7 +184,7 @@ class Training:
     def _batches(self, drawn: int, skip: int) -> Iterator[Batch]:
         """The batches of a pass from the `skip`-th on: ids drawn, this process's share taken, columns joined, on the device."""
         order = Generator().manual_seed(self._number("order", drawn))
-        ids_of = self.recipe.data(self.data, order, batch=self.together)
+        ids_of = self.recipe.data(self._joined(), order, batch=self.together)
         shares = ((i, distributed.share_of(ids)) for i, ids in enumerate(ids_of) if i >= skip)
         hops = self.settings.neighbours or ()
         if hops and self.data.linked:
@@ -200,6 +200,13 @@ class Training:
             joined = {**batch.keys, **{name: column[batch.keys["item"].cpu()] for name, column in self.columns.items()}}
             tables = {**batch.tables, **self.tables}
             yield Batch(batch.fields, joined, tables).to(self.fabric.device)
+
+    def _joined(self) -> Any:
+        """The data with what rounds have written, so that a sampler finds a column or table wherever it is from."""
+        if not self.columns and not self.tables:
+            return self.data
+        columns = {name: column.cpu() for name, column in self.columns.items()}
+        return replace(self.data, every={**self.data.every, **columns}, tables={**self.data.tables, **self.tables})
 
     # ---- rounds and stages
 

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def made(*, kind: str, items: int, parts: tuple[str, ...] = (), classes: int | None = None) -> Callable[..., Any]:
-    """Mark (limit: int | None) -> Dataset as a made set.
+    """Mark (limit: int | None) -> Dataset as a made set; it may take `size` and `tokenizer` of `read` as well.
 
     kind: of the data, or "paired".   items: how many at most.   parts: sets of the catalogue that it is made from.   classes: of them.
     """

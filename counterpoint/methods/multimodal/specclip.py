@@ -62,25 +62,22 @@ def specclip(
 
 
 CLAIM = Claim(
-    data="digit_pairs[2000]",
-    read={"size": {"audio": 4000}},
+    data="spectra[2000]",
     protocol="factors",
-    options={"columns": ("label", "speaker")},
-    metric="mean",
-    settings={
-        "epochs": 5,
-        "batch": 100,
-        "lr": 2e-3,
-        "encoder.backbones.audio.channels": (16, 32, 64),
-        "encoder.backbones.audio.bands": 32,
-        "encoder.backbones.audio.hop": 0.02,
-        "encoder.backbones.image.channels": (16, 32, 64),
+    options={
+        "columns": ("temperature", "gravity", "metals"),
+        "beside": ("slope", "reddening"),
+        "labelled": 100,
+        "between": ("fine", "coarse"),
     },
+    metric="mean",
+    settings={"epochs": 16, "batch": 128, "lr": 2e-3, "views.transforms": None},
     arms={
         "baseline": "clip",
+        "alignment only": {"reconstruction": 0.0, "prediction": 0.0, "alone": 0.0, "shared": 128, "private": 0},
         "one part": {"shared": 128, "private": 0},
-        "alignment only": {"reconstruction": 0.0, "prediction": 0.0, "alone": 0.0},
-        "backbones learn on": {"frozen": False},
+        "backbones learn on": {"shared": 64, "frozen": False},
+        "method": {"shared": 64},
     },
     paper="alignment with decoders improves the estimates of stellar parameters and lets one spectrum predict the other (abstract)",
 )
