@@ -1,0 +1,199 @@
+"""How fast training runs from end to end, beside a peer and beside a bare loop: `python benchmarks/training.py`.
+
+SimCLR, the same small network (`encoders.image.small_cnn` and the projector), the same batch, the same optimiser, float32, in-memory
+pictures of 32 × 32, two views of crop, flip, colour, grey.
+
+    counterpoint   `Training.fit`: views, step, metrics, health, checkpoints at the start and the end, all that `fit` does in training
+    bare           the same parts in a loop written by hand: index, views, network, loss, backward, optimiser; no log, no state
+    lightly        lightly's transform in a DataLoader of two workers, its NTXentLoss, the same network and optimiser
+
+counterpoint and bare take turns in one process, so that a busy machine harms both alike; the overhead is that of the medians. `--profile`
+writes where the time of our step goes. Prints a table, `--json FILE` writes the figures (benchmarks/results/training.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+warnings.filterwarnings("ignore")
+SIZE, TEMPERATURE, RATE = 32, 0.1, 1e-3
+
+
+def pictures(count: int) -> torch.Tensor:
+    """Smooth coloured noise (count, 3, 32, 32) uint8."""
+    coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    return nn.functional.interpolate(coarse, size=SIZE, mode="bicubic").clamp(0, 1).mul(255).to(torch.uint8)
+
+
+def recipe_of(given: Any) -> Any:
+    """SimCLR with its default views, which are lightly's at strength 0.5."""
+    from counterpoint.core.registry import get
+
+    return get("simclr")(given.spec, temperature=TEMPERATURE)
+
+
+def ours(given: Any, batch: int, epochs: int) -> float:
+    """Seconds of a whole `fit`."""
+    from counterpoint.training.loop import Training
+    from counterpoint.training.settings import Settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(epochs=epochs, batch=batch, lr=RATE, precision="32-true", devices=1)
+        training = Training(recipe_of(given), given, settings, Path(folder))
+        start = time.perf_counter()
+        training.fit()
+        return time.perf_counter() - start
+
+
+def bare(given: Any, batch: int, epochs: int) -> float:
+    """Seconds of the same parts in a loop written by hand."""
+    from counterpoint import losses
+
+    recipe = recipe_of(given)
+    model = recipe.encoder(given.spec).train()
+    transform = recipe.views.options["transform"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    generator = torch.Generator().manual_seed(0)
+    x = given.batch(given.ids).fields["x"]
+    start = time.perf_counter()
+    for _ in range(epochs):
+        for ids in torch.randperm(len(x), generator=generator).split(batch):
+            if len(ids) < batch:
+                continue
+            picked = x[ids]
+            both = torch.cat([transform(picked, generator)[0] for _ in range(2)])
+            first, second = model.projector(model.backbone(both)).chunk(2)
+            optimizer.zero_grad(set_to_none=True)
+            losses.nt_xent(first, second, temperature=TEMPERATURE).backward()
+            optimizer.step()
+    return time.perf_counter() - start
+
+
+def lightly(given: Any, batch: int, epochs: int) -> float:
+    """Seconds of lightly's transform, loader and loss around the same network."""
+    from lightly.loss import NTXentLoss
+    from lightly.transforms import SimCLRTransform
+    from torchvision.transforms.functional import to_pil_image
+
+    model = recipe_of(given).encoder(given.spec).train()
+    transform = SimCLRTransform(input_size=SIZE, cj_strength=0.5, gaussian_blur=0.0)
+    items = [to_pil_image(one) for one in given.batch(given.ids).fields["x"]]
+
+    class Pictures(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(items)
+
+        def __getitem__(self, i: int) -> Any:
+            return transform(items[i])
+
+    loader = torch.utils.data.DataLoader(Pictures(), batch_size=batch, shuffle=True, drop_last=True, num_workers=2, persistent_workers=True)
+    criterion, optimizer = NTXentLoss(temperature=TEMPERATURE), torch.optim.AdamW(model.parameters(), lr=RATE)
+    iterator = iter(loader)  # the workers start before the clock
+    next(iterator)
+    start = time.perf_counter()
+    for epoch in range(epochs):
+        for first, second in iterator if epoch == 0 else loader:
+            one, two = (model.projector(model.backbone(x)) for x in (first, second))
+            optimizer.zero_grad(set_to_none=True)
+            criterion(one, two).backward()
+            optimizer.step()
+    return time.perf_counter() - start
+
+
+def profile(given: Any, batch: int, target: Path) -> None:
+    """Where the time of one epoch of ours goes, by operator."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recorder
+
+    ours(given, batch, 1)
+    with recorder(activities=[ProfilerActivity.CPU]) as found:
+        ours(given, batch, 1)
+    target.write_text(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=30, max_name_column_width=45) + "\n")
+
+
+def dataset(count: int) -> Any:
+    from counterpoint import data
+
+    return data.read(pictures(count).numpy().transpose(0, 2, 3, 1))
+
+
+def single(name: str, items: int, batch: int, epochs: int, rounds: int) -> dict[str, list[float]]:
+    given = dataset(items)
+    steps = items // batch * epochs
+    contenders = {"counterpoint": ours, "bare": bare} if name == "counterpoint" else {"lightly": lightly}
+    found: dict[str, list[float]] = {key: [] for key in contenders}
+    for turn in range(rounds + 1):
+        for key, run in contenders.items():
+            counted = steps if key != "lightly" else steps - 1
+            seconds = run(given, batch, epochs if turn else 1)
+            if turn:
+                found[key].append(counted * batch / seconds)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=5120)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--profile", type=Path, help="write where the time of our step goes here")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    if chosen.one:
+        print(json.dumps(single(chosen.one, chosen.items, chosen.batch, chosen.epochs, chosen.rounds)))
+        return
+    rates: dict[str, list[float]] = {}
+    for name, rounds in (("counterpoint", chosen.rounds), ("lightly", 1)):
+        values = {"items": chosen.items, "batch": chosen.batch, "epochs": chosen.epochs, "threads": chosen.threads}
+        command = [sys.executable, __file__, "--one", name, "--rounds", str(rounds)]
+        for key, value in values.items():
+            command += [f"--{key}", str(value)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"{name}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+            continue
+        rates |= json.loads(done.stdout.strip().splitlines()[-1])
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    for name, value in median.items():
+        print(f"{name:14} {value:9,.0f} items/s   {value / median['counterpoint']:5.2f} of counterpoint")
+    overhead = median["bare"] / median["counterpoint"] - 1
+    print(f"overhead of our loop over the bare one: {overhead:+.1%}")
+    if "lightly" in median:
+        print(f"against lightly's loop: {median['counterpoint'] / median['lightly']:.1f}×")
+    if chosen.profile:
+        profile(dataset(chosen.items), chosen.batch, chosen.profile)
+    if chosen.json:
+        found = {}
+        for package in ("torch", "lightly", "torchvision"):
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        about = {k: getattr(chosen, k) for k in ("items", "batch", "epochs", "rounds", "threads")}
+        result = {"about": about, "machine": platform.machine(), "cores": os.cpu_count(), "versions": found, "items_per_second": rates,
+                  "median": median, "overhead": overhead}  # fmt: skip
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
