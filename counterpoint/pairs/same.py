@@ -47,6 +47,10 @@ def same(
     unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not.
     old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
     """
+    plain = key == "item" and other is None and block is None and not exclude and same_view and negatives == "all"
+    if plain and unknown == "negative" and (partner := _partner(anchors, candidates)) is not None:
+        n = len(anchors)
+        return Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
     myself, stale = identity(anchors, candidates), older(anchors, candidates)
     positive, known = _matching(anchors, candidates, key, other, own)
     ignored = [myself]
@@ -74,6 +78,22 @@ def same(
     if unknown == "ignored":
         candidate = Relation.either(candidate, positive)
     return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
+
+
+def _partner(anchors: Rows, candidates: Rows) -> Tensor | None:
+    """(n,) the other row of each row's item where all rows meet each other and every item has two: a plainer form of the same pairs."""
+    if anchors is not candidates or anchors.shared or "shared" in anchors.keys or len(anchors) % 2 or "item" not in anchors.keys:
+        return None
+    item, order = anchors.keys["item"].sort()
+    first, second = item[0::2], item[1::2]
+    if not torch.equal(first, second) or bool((first < 0).any()) or bool((first[1:] == second[:-1]).any()):
+        return None
+    view = anchors.keys.get("view")
+    if view is not None:
+        one, two = view[order[0::2]], view[order[1::2]]
+        if bool(((one == two) | (one < 0) | (two < 0)).any()):  # the same view of an item is the same row
+            return None
+    return torch.empty_like(order).scatter_(0, order, order.unflatten(0, (-1, 2)).flip(1).flatten())
 
 
 def itself(anchors: Rows, candidates: Rows, tables: Mapping[str, Any]) -> Pairs:

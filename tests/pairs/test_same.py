@@ -44,6 +44,18 @@ def test_an_item_drawn_twice_is_no_negative():
     assert (positive.bool() == same & (z.keys["view"][:, None] != z.keys["view"])).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(items=st.lists(st.integers(-1, 6), min_size=1, max_size=8), views=st.integers(1, 3), seed=st.integers(0, 99))
+def test_the_plain_form_of_two_views_is_the_same_pairs(items, views, seed):
+    z = views_of(items, views)
+    z = z.where(torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)))
+    again = Rows(z.z, dict(z.keys), roles=z.roles)  # not the same rows object: the general form
+    for a, b in zip(matrices(pairs.same(z, z, {})), matrices(pairs.same(z, again, {})), strict=True):
+        assert torch.equal(a, b)
+    plain = views == 2 and len(set(items)) == len(items) and -1 not in items
+    assert (pairs.same(z, z, {}).positive.form == "index") == plain
+
+
 def test_own_rows_as_anchors_give_the_rows_of_the_whole():
     """With several processes the anchors are a part of the candidates: the same pairs, row for row."""
     z = views_of([7, 3, 5, 4], label=[0, 1, 0, -1])
