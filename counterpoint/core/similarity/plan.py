@@ -61,6 +61,11 @@ class Plan:
         cell = self.stripes[0][2][0]
         self.mask(cell, E, 0.0, E.new_empty(E.numel() if cell.equal else 0))
 
+    def masks_nothing(self, cell: Cell) -> bool:
+        """Whether every pair of the cell counts once."""
+        free = not cell.diagonal and cell.edges is None and not cell.equal and not (cell.kept and self.inside is not None)
+        return free and not self.others and self.soft is None and self.column is None
+
     def mask(self, cell: Cell, E: Tensor, value: float, scratch: Tensor) -> Tensor | None:
         """Write `value` (0, or a large negative one) where the weight is zero; returns soft weights to multiply with, if there are."""
         if cell.diagonal:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterpoint.core.similarity import kernels
 from counterpoint.core.similarity.plan import Cell, Plan
 
 HIGH = 80.0  # exponents are kept between −80 and 80
@@ -140,6 +141,15 @@ def exp_sums(
                     moment[rows] *= fade
                 if pulled is not None:
                     pulled[rows] *= fade[:, None]
+            bare = tops is None and not wide and moment is None and plan.masks_nothing(cell)
+            if bare and kernels.usable(E):
+                sums = kernels.exponentials(E, common, below is not None and (cell.mirrored or not plan.symmetric))
+                mass[rows] += sums[0]
+                if sums[1] is not None and below is not None:
+                    below[cell.c0 : cell.c1] += sums[1]
+                if pulled is not None:
+                    pulled[rows].addmm_(E, tiles.C[cell.c0 : cell.c1])
+                continue
             _exp(E, common if tops is None else top[:, None], wide or tops is not None)
             W = plan.mask(cell, E, 0.0, scratch)
             if W is not None:
@@ -223,6 +233,9 @@ def exp_turn(
             return torch.mul(sums.kept, factor(x, below, cell, 2, S), out=S)
         E = S if y is None and tiles.unit == BITS else torch.mul(S, beta * BITS, out=tiles.like(1, S))
         shift = sums.shift[cell.r0 : cell.r1, None] if isinstance(sums.shift, Tensor) else sums.shift
+        bare = y is None and not wide and not isinstance(shift, Tensor) and below is not None and plan.masks_nothing(cell)
+        if bare and kernels.usable(E):
+            return kernels.gradient(E, float(shift), x[cell.r0 : cell.r1], below[cell.c0 : cell.c1])  # type: ignore[index, arg-type]
         _exp(E, shift, wide or isinstance(shift, Tensor))
         W = plan.mask(cell, E, 0.0, scratch)
         if W is not None:
