@@ -79,7 +79,7 @@ def scgc(
 CLAIM = Claim(
     data="dblp",
     metric="nmi",
-    settings={"epochs": 200, "lr": 1e-3, "batch": 4096},
+    settings={"epochs": 100, "lr": 1e-3, "batch": 4096},
     arms={
         "baseline": {"contrast": 0.0, "sharpening": 0.0},
         "no contrast": {"contrast": 0.0},
