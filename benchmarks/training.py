@@ -5,6 +5,7 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
 
     counterpoint   `Training.fit`: views, step, metrics, health, checkpoints at the start and the end, all that `fit` does in training
     bare           the same parts in a loop written by hand: index, views, network, loss, backward, optimiser; no log, no state
+    compiled       counterpoint with `compile`, its compiling not counted
     lightly        lightly's transform in a DataLoader of two workers, its NTXentLoss, the same network and optimiser
 
 counterpoint and bare take turns in one process, so that a busy machine harms both alike; the overhead is that of the medians. `--profile`
@@ -58,6 +59,21 @@ def ours(given: Any, batch: int, epochs: int) -> float:
         start = time.perf_counter()
         training.fit()
         return time.perf_counter() - start
+
+
+def compiled(given: Any, batch: int, epochs: int) -> float:
+    """Seconds of a `fit` with `compile`, as they would be without the compiling: from the second half of its steps."""
+    from counterpoint.training.loop import Training
+    from counterpoint.training.settings import Settings
+
+    marks: list[tuple[int, float]] = []
+    steps = given.items // batch * epochs
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(epochs=epochs, batch=batch, lr=RATE, precision="32-true", devices=1, compile=True, log_every=max(steps // 2, 1))
+        training = Training(recipe_of(given), given, settings, Path(folder))
+        training.fit(lambda run, line: marks.append((line["step"], time.perf_counter())))
+    (first, start), (last, end) = marks[0], marks[-1]
+    return (end - start) / (last - first) * steps
 
 
 def bare(given: Any, batch: int, epochs: int) -> float:
@@ -135,7 +151,12 @@ def dataset(count: int) -> Any:
 def single(name: str, items: int, batch: int, epochs: int, rounds: int) -> dict[str, list[float]]:
     given = dataset(items)
     steps = items // batch * epochs
-    contenders = {"counterpoint": ours, "bare": bare} if name == "counterpoint" else {"lightly": lightly}
+    groups: dict[str, dict[str, Any]] = {
+        "counterpoint": {"counterpoint": ours, "bare": bare},
+        "compiled": {"compiled": compiled},
+        "lightly": {"lightly": lightly},
+    }
+    contenders = groups[name]
     found: dict[str, list[float]] = {key: [] for key in contenders}
     for turn in range(rounds + 1):
         for key, run in contenders.items():
@@ -162,7 +183,7 @@ def main() -> None:
         print(json.dumps(single(chosen.one, chosen.items, chosen.batch, chosen.epochs, chosen.rounds)))
         return
     rates: dict[str, list[float]] = {}
-    for name, rounds in (("counterpoint", chosen.rounds), ("lightly", 1)):
+    for name, rounds in (("counterpoint", chosen.rounds), ("compiled", 1), ("lightly", 1)):
         values = {"items": chosen.items, "batch": chosen.batch, "epochs": chosen.epochs, "threads": chosen.threads}
         command = [sys.executable, __file__, "--one", name, "--rounds", str(rounds)]
         for key, value in values.items():
