@@ -89,6 +89,54 @@ class Method:
         }
 
 
+@dataclass(frozen=True)
+class Tool:
+    """What trains no encoder and belongs here all the same: a function and what its file says of it. Calling it calls the function."""
+
+    slug: str
+    call: Callable[..., Any]
+    paper: int | None = None
+    baseline: None = None
+
+    def __call__(self, *args: Any, **chosen: Any) -> Any:
+        """What the function gives; its options are checked against its signature."""
+        return options.use(self.call, **chosen)(*args)
+
+    @property
+    def doc(self) -> str:
+        """The docstring of the tool's file."""
+        return inspect.getdoc(inspect.getmodule(self.call)) or ""
+
+    @property
+    def title(self) -> str:
+        return self.doc.split("\n")[0]
+
+    @property
+    def claim(self) -> Claim | None:
+        return getattr(inspect.getmodule(self.call), "CLAIM", None)
+
+
+def tool(*, paper: int | None = None) -> Callable[[Callable[..., Any]], Tool]:
+    """Register a function of counterpoint.tools under its name, which is also the name of its file.
+
+    paper: number of the paper.
+    """
+    return lambda call: Tool(call.__name__, call, paper)
+
+
+def tools() -> dict[str, Tool]:
+    """name → tool, of all there are."""
+    root = importlib.import_module("counterpoint.tools")
+    names = sorted(info.name for info in pkgutil.iter_modules(root.__path__))
+    each = {name: getattr(importlib.import_module(f"counterpoint.tools.{name}"), name, None) for name in names}
+    return {name: found for name, found in each.items() if isinstance(found, Tool)}
+
+
+def find(slug: str) -> Method | Tool:
+    """The method or the tool of this name."""
+    return tools().get(slug) or get(slug)
+
+
 def method(
     *, paper: int | None = None, baseline: str | None = None, kinds: tuple[str, ...] | str = "any"
 ) -> Callable[[Callable[..., Recipe]], Method]:

@@ -20,9 +20,10 @@ from counterpoint.encoders import (
     table,
     teacher,
     text,
-    video,
     tokens,
+    video,
     volume,
+    whitening,
 )
 from counterpoint.encoders.kinds import default, named, text_folder
 from counterpoint.encoders.network import network
@@ -32,4 +33,5 @@ from counterpoint.encoders.towers import towers
 __all__ = [
     "array", "audio", "classes", "default", "graph", "heads", "image", "interactions", "latent", "named", "network", "points", "queue",
     "series", "skeleton", "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers", "video", "volume",
+    "whitening",
 ]  # fmt: skip

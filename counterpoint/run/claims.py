@@ -28,7 +28,7 @@ SURE = 2.0  # standard errors of the paired difference that a verdict asks for
 
 def claims() -> list[str]:
     """Slugs of the methods and tools whose files state a claim."""
-    return [slug for slug in registry.slugs() if registry.get(slug).claim is not None]
+    return [slug for slug in sorted([*registry.slugs(), *registry.tools()]) if registry.find(slug).claim is not None]
 
 
 def run_claim(
@@ -44,7 +44,7 @@ def run_claim(
 
     Raises MethodError where the method states no claim, OptionError where an arm is unknown or the metric is none of the protocol's.
     """
-    found = registry.get(slug)
+    found = registry.find(slug)
     claim = found.claim
     if claim is None:
         raise MethodError(f"{slug} states no claim; these do: {', '.join(claims())}")
@@ -107,7 +107,7 @@ def verdict(gap: Mapping[str, Any], direction: str) -> str:
     return "does not hold" if mean < 0 and -mean >= SURE * gap["error"] else "not at this scale"
 
 
-def arms_of(found: registry.Method, claim: Claim) -> dict[str, dict[str, Any]]:
+def arms_of(found: registry.Method | registry.Tool, claim: Claim) -> dict[str, dict[str, Any]]:
     """name → {"method": slug, option or dotted path: value}, baseline first and the method last."""
     made: dict[str, dict[str, Any]] = {}
     for name, given in claim.arms.items():
@@ -122,7 +122,11 @@ def arms_of(found: registry.Method, claim: Claim) -> dict[str, dict[str, Any]]:
 
 
 def _run(
-    found: registry.Method, claim: Claim, chosen: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], say: Callable[[str], None]
+    found: registry.Method | registry.Tool,
+    claim: Claim,
+    chosen: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    say: Callable[[str], None],
 ) -> tuple[dict[str, list[dict[str, float]]], dict[str, list[dict[str, float]]], dict[str, list[float]], str, dict[str, list[str]]]:
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     seconds: dict[str, list[float]] = {name: [] for name in chosen}
@@ -144,7 +148,8 @@ def _run(
                     seconds[name].append(round(took, 1))
                     understood = run.config["data"]["understood"]
                     if name not in differs:
-                        differs[name] = sorted(recipe_of(found, run.spec, {}).diff(recipe_of(registry.get(slug), run.spec, changes)))
+                        own = registry.get(found.slug)
+                        differs[name] = sorted(recipe_of(own, run.spec, {}).diff(recipe_of(registry.get(slug), run.spec, changes)))
                     if name == "method":
                         for reference, other in trials.references(run, judged).items():
                             given = trials.reference_figures(other, claim.protocol, claim.options)

@@ -104,7 +104,7 @@ def test_every_stated_claim_names_a_set_and_arms_that_build() -> None:
     from counterpoint.data import catalogue
 
     for slug in claims.claims():
-        found = registry.get(slug)
+        found = registry.find(slug)
         claim = found.claim
         assert claim is not None
         assert claim.paper, slug
