@@ -15,6 +15,8 @@ from counterpoint.encoders import (
     latent,
     points,
     queue,
+    salient,
+    sequences,
     series,
     skeleton,
     table,
@@ -32,6 +34,6 @@ from counterpoint.encoders.towers import towers
 
 __all__ = [
     "array", "audio", "classes", "default", "graph", "heads", "image", "interactions", "latent", "named", "network", "points", "queue",
-    "series", "skeleton", "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers", "video", "volume",
-    "whitening",
+    "salient", "sequences", "series", "skeleton", "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers",
+    "video", "volume", "whitening",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -5,7 +5,9 @@ from counterpoint.terms.classes import apart, classified, even_prediction, pseud
 from counterpoint.terms.communities import communal, dense_communities
 from counterpoint.terms.debiased import debiased
 from counterpoint.terms.distilled import distilled
+from counterpoint.terms.kernel import at_zero, kernel_entropy, uniformity
 from counterpoint.terms.paired import paired
+from counterpoint.terms.placed import cells_apart, placed
 from counterpoint.terms.referenced import clustered, referenced
 from counterpoint.terms.self_training import self_training
 from counterpoint.terms.swapped import swapped
@@ -13,6 +15,8 @@ from counterpoint.terms.swapped import swapped
 __all__ = [
     "adaptive_heads",
     "apart",
+    "at_zero",
+    "cells_apart",
     "classified",
     "clustered",
     "communal",
@@ -20,9 +24,12 @@ __all__ = [
     "dense_communities",
     "distilled",
     "even_prediction",
+    "kernel_entropy",
     "paired",
+    "placed",
     "pseudo_labels",
     "referenced",
     "self_training",
     "swapped",
+    "uniformity",
 ]

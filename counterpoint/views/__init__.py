@@ -22,11 +22,13 @@ from counterpoint.views import (
     centrality,
     colour,
     graph,
+    grid,
     image,
     interactions,
     masking,
     mixing,
     points,
+    sequences,
     series,
     skeleton,
     table,
@@ -141,7 +143,7 @@ def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> 
 
 
 __all__ = [
-    "Choice", "Picture", "Preset", "array", "audio", "candidates", "centrality", "chain", "choose", "colour", "default", "default_crops",
-    "graph", "image", "interactions", "masking", "measure", "mixing", "modalities", "multi_crop", "named", "plain", "points", "preset",
-    "presets", "series", "show", "skeleton", "table", "text", "two", "video", "volume",
+    "Choice", "Picture", "Preset", "array", "audio", "candidates", "centrality", "chain", "choose", "colour", "default",
+    "default_crops", "graph", "grid", "image", "interactions", "masking", "measure", "mixing", "modalities", "multi_crop", "named",
+    "plain", "points", "preset", "presets", "sequences", "series", "show", "skeleton", "table", "text", "two", "video", "volume",
 ]  # fmt: skip

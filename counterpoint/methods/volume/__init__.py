@@ -1,0 +1,1 @@
+"""Volumes: what is where in a body."""
