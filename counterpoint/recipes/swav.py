@@ -56,7 +56,7 @@ CLAIM = Claim(
     data="cifar10[2000]",
     metric="knn",
     read={"size": 16},
-    settings={"epochs": 15, "batch": 128, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
+    settings={"epochs": 10, "batch": 128, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": "simclr",
         "two crops": {"views.locals": 0},

@@ -47,7 +47,7 @@ CLAIM = Claim(
     data="cifar10[2000]",
     metric="knn",
     read={"size": 16},
-    settings={"epochs": 15, "batch": 256, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
+    settings={"epochs": 10, "batch": 256, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={
         "baseline": "simclr",
         "one head": {"encoder.latent.count": 1},
