@@ -11,13 +11,14 @@ RESULTS = ROOT / "claims" / "results"
 
 HEAD = """# Claims
 
-Each paper's headline, put small: the method, its baseline (the same recipe with the change off, or the method it starts from) and one arm for
-each change, at equal budget, three seeds, the last checkpoint, test labels never looked at in training. A small test on two processor cores
-cannot confirm a result on ImageNet; it can show whether the change does what it is said to do where we can see it.
+Each paper's headline, put small: the method, its baseline (the same recipe with the change off, or the method it starts from) and one arm
+for each change, at equal budget, three seeds, the last checkpoint, test labels never looked at in training. A small test on two processor
+cores cannot confirm a result on ImageNet; it can show whether the change does what it is said to do where we can see it.
 
-The verdict is a rule, not an opinion: *holds* where the mean difference between method and baseline, seed by seed, lies in the claimed direction
-by at least two standard errors, *does not hold* where it lies as far in the other, *not at this scale* between. Figures are means ± standard
-deviation over seeds. With three seeds two standard errors are a weak test, about one false alarm in ten.
+The verdict is a rule, not an opinion: *holds* where the mean difference between method and baseline, seed by seed, lies in the claimed
+direction by at least two standard errors, *does not hold* where it lies as far in the other, *not at this scale* between. Figures are
+means ± standard deviation over seeds. With three seeds two standard errors are a weak test: where there is no difference, one time in
+eleven each way.
 
 This page is made from `claims/results/*.json` by `python scripts/docs.py write`; each file is made by the command that stands beside it.
 """

@@ -353,6 +353,6 @@ def match(name: str, globs: Sequence[str]) -> bool:
 
 __all__ = [
     "UNKNOWN", "Batch", "Claim", "Contrast", "Embeddings", "Generator", "Graph", "Modality", "Model", "Objective", "Part", "Progress",
-    "Recipe", "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "joint", "match", "nn", "pick", "provides",
-    "requires", "value_of",
+    "Recipe", "Round", "RowLoss", "Rows", "Select", "Spec", "Stage", "Term", "Update", "Value", "View", "joint", "match", "nn", "pick",
+    "provides", "requires", "value_of",
 ]  # fmt: skip

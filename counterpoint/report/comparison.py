@@ -1,4 +1,4 @@
-"""A comparison of methods: one page that opens offline, with a plot (each seed a dot, the mean a bar) and the table; and a terminal's table."""
+"""A comparison of methods: one page that opens offline, with a plot (each seed a dot, the mean a bar) and the table; a terminal's table."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ PAGE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --line: #d8dde3; --paper: #ffffff; --one: #3f51b5; --other: #8a94a0; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ed; --soft: #9aa5b1; --line: #343b44; --paper: #15181c; --one: #9fa8ff; --other: #7d8793; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } p { color: var(--soft); max-width: 46rem; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 13px; } svg .tick { fill: var(--soft); font-size: 12px; }
-svg line.grid { stroke: var(--line); } .method { fill: var(--one); stroke: var(--one); } .reference { fill: var(--other); stroke: var(--other); }
+svg line.grid { stroke: var(--line); }
+.method { fill: var(--one); stroke: var(--one); } .reference { fill: var(--other); stroke: var(--other); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } tr.reference td { color: var(--soft); fill: none; }

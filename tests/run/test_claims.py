@@ -89,7 +89,7 @@ def test_a_trial_stands_in_for_training(stated: Any) -> None:
 
 
 def test_what_cannot_be_run_is_refused_in_words(stated: Any) -> None:
-    with pytest.raises(MethodError, match="simclr states no claim; these do: .*dcl"):
+    with pytest.raises(MethodError, match=r"simclr states no claim; these do: .*dcl"):
         claims.run_claim("simclr")
     stated("dcl", Claim(data="digits[60]", metric="knn", paper="better", settings=TINY, arms={"hot": {"temperature": 1.0}}))
     with pytest.raises(OptionError, match="has no arm 'hat'; did you mean 'hot'"):

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+__all__ = ["made"]
+
 
 def made(*, kind: str, items: int, parts: tuple[str, ...] = (), classes: int | None = None) -> Callable[..., Any]:
     """Mark (limit: int | None) -> Dataset as a made set; it may take `size` and `tokenizer` of `read` as well.

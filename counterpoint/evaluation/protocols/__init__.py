@@ -11,6 +11,8 @@ from counterpoint.core import options as option
 from counterpoint.core.errors import OptionError, nearest
 from counterpoint.evaluation.subject import Subject
 
+__all__ = ["get", "measure", "names"]
+
 
 def names() -> list[str]:
     """The protocols there are."""
