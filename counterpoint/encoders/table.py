@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from counterpoint.core.errors import OptionError
 from counterpoint.core.options import Count, Share
 from counterpoint.core.recipe import Modality
-from counterpoint.encoders.array import ResidualMlp
+from counterpoint.encoders.array import Norm, ResidualMlp
 from counterpoint.encoders.stacking import expect
 
 
@@ -20,7 +20,7 @@ class Mixed(nn.Module):
     offsets: Tensor
     sizes: Tensor
 
-    def __init__(self, modality: Modality, width: int, blocks: int, embedding: int, dropout: float) -> None:
+    def __init__(self, modality: Modality, width: int, blocks: int, embedding: int, dropout: float, norm: Norm) -> None:
         super().__init__()
         columns = modality.shape[0]
         sizes = [int(size) for size in modality.info.get("categories", ())]
@@ -33,7 +33,7 @@ class Mixed(nn.Module):
         self.register_buffer("offsets", ends[:-1], persistent=False)
         if sizes:
             self.embedding = nn.Embedding(int(ends[-1]), embedding)
-        self.body = ResidualMlp(2 * self.numeric + embedding * len(sizes), width, blocks, dropout)
+        self.body = ResidualMlp(2 * self.numeric + embedding * len(sizes), width, blocks, dropout, norm)
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,6 +55,7 @@ def mixed(
     blocks: Count = 2,
     embedding: Count = 8,
     dropout: Share = 0.0,
+    norm: Norm = "batch",
 ) -> Mixed:
     """A residual perceptron over numeric columns, flags of what is missing, and learned vectors of the categories.
 
@@ -62,6 +63,7 @@ def mixed(
     blocks: residual blocks, of two matrices each.
     embedding: width of a category's vector.
     dropout: share of hidden units that are dropped while training.
+    norm: between the layers; "none" where a row must not depend on its batch and its distance from the mean must not be lost.
     """
     expect(modality, "table", "table.mixed")
-    return Mixed(modality, width, blocks, embedding, dropout)
+    return Mixed(modality, width, blocks, embedding, dropout, norm)

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from counterpoint.core import similarity
-from counterpoint.core.options import NotNegative, Part, Positive
-from counterpoint.core.recipe import RowLoss
+from counterpoint.core.options import NotNegative, Part, Positive, Share
+from counterpoint.core.recipe import RowLoss, joint
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import finish, guard, weights
+from counterpoint.losses.rows import cosine_only, finish, guard, weights
 
 
 def margin(scores: Scores, pairs: Pairs, *, positive: float = 0.9, negative: float = 0.4) -> RowLoss:
@@ -32,6 +32,47 @@ def margin(scores: Scores, pairs: Pairs, *, positive: float = 0.9, negative: flo
     values = pull / pull_weight.clamp(min=1e-30) + push / push_weight.clamp(min=1e-30)
     chance = (pull_weight > 0) * max(0.0, positive) + (push_weight > 0) * max(0.0, -negative)
     return finish(values, pull_weight + push_weight > 0, chance)
+
+
+@joint()
+def active_margin(
+    scores: Scores,
+    pairs: Pairs,
+    *,
+    margin: Share = 0.5,
+    balance: Share = 0.5,
+    active: bool = True,
+    least: NotNegative = 1e-6,
+) -> RowLoss:
+    """Every positive near, every negative at least a margin away, averaged over the pairs that still cost something (paper 057), (n,).
+
+    d = (1 − s) / 2, s cosine, in [0, 1];   L = β Σ_positives d / #{d > ε} + (1 − β) Σ_negatives h / #{h > ε},   h = max(0, m − d).
+    The sums run over all pairs of the batch; a row's value is its part of them times the number of rows, so that the mean over rows is L.
+    As pairs come to rest the others weigh more, and L does not fade. Chance (scores 0): β / 2 + (1 − β) max(0, m − 1/2); where all rows
+    are the same, (1 − β) m, which is no less at the defaults.
+
+    margin: m, half a squared distance on the sphere: 0.5 is a right angle, 1 opposite.
+    balance: β, weight of the positives.
+    active: whether the means are over active pairs; without, over all.
+    least: ε, what a pair must cost at least to count as active.
+
+    Raises OptionError for scores that are not cosines.
+    """
+    cosine_only("active_margin", scores)
+    near, far, _ = weights(scores, pairs)
+    pull = similarity.sum_of(scores, pairs, lambda s: (1 - s) / 2, over="positives", derivative=lambda s: torch.full_like(s, -0.5))
+    bound = 1 - 2 * margin  # the score at the margin
+    push = similarity.sum_of(
+        scores, pairs, lambda s: relu(s - bound) / 2, over="negatives", derivative=lambda s: (s > bound).to(s.dtype) / 2
+    )
+    if active:
+        still, flat = scores.detach(), torch.zeros_like
+        near = similarity.sum_of(still, pairs, lambda s: (s < 1 - 2 * least).to(s.dtype), over="positives", derivative=flat)
+        far = similarity.sum_of(still, pairs, lambda s: (s > bound + 2 * least).to(s.dtype), over="negatives", derivative=flat)
+    counted = similarity.candidate_weight(pairs) > 0
+    rows = counted.sum()
+    values = balance * pull / near.sum().clamp(min=1) + (1 - balance) * push / far.sum().clamp(min=1)
+    return finish(rows * values, counted, balance / 2 + (1 - balance) * max(0.0, margin - 0.5))
 
 
 def triplet(

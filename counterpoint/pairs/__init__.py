@@ -6,10 +6,11 @@ from counterpoint.pairs.graded import overlap, product, proxies, soft, weighted
 from counterpoint.pairs.graph import graph, known, neighbours, powers, walks
 from counterpoint.pairs.hierarchy import hierarchy, level
 from counterpoint.pairs.near import near
+from counterpoint.pairs.roles import roles
 from counterpoint.pairs.same import itself, same
 from counterpoint.pairs.show import show
 
 __all__ = [
     "both", "counterfactual", "either", "graph", "hierarchy", "itself", "known", "level", "near", "neighbours", "overlap", "powers",
-    "product", "proxies", "same", "show", "soft", "walks", "weighted",
+    "product", "proxies", "roles", "same", "show", "soft", "walks", "weighted",
 ]  # fmt: skip

@@ -51,6 +51,26 @@ def corrupt(
     return view, keys
 
 
+def uniform(
+    x: Tensor, generator: Generator, *, share: Share = 0.1, spread: Positive = 1.7, numeric: Whole | None = None
+) -> tuple[Tensor, Keys]:
+    """Each value is replaced with the probability `share`, one of every row at least: what no row of the data looks like (CLAN).
+
+    Numbers become uniform draws between −spread and spread, categories those of random rows of the batch.
+
+    share: probability of a value to be replaced.
+    spread: in the columns' own deviations; 1.7 has about their variance.
+    numeric: how many leading columns are numbers; all where none.
+    """
+    width = _numbers(x, numeric)
+    chosen = draw.chance(x, generator, share, *x.shape)
+    chosen[torch.arange(len(x), device=x.device), draw.integers(x, generator, 0, x.shape[1], len(x))] |= ~chosen.any(1)
+    other = draw.uniform(x, generator, -spread, spread, len(x), width)
+    view = mixing.resample(x.float(), generator, chosen) if width < x.shape[1] else x.float().clone()
+    view[:, :width] = torch.where(chosen[:, :width], other, x[:, :width].float())
+    return view, {"replaced": chosen.sum(1)}
+
+
 def hide(x: Tensor, generator: Generator, *, share: Share = 0.3) -> tuple[Tensor, Keys]:
     """A share of each row's values made missing (NaN), the mark that the encoder knows.
 
