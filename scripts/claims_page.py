@@ -92,6 +92,12 @@ def section(one: dict[str, Any]) -> list[str]:
         if metric in figures_of:
             rows.append([name, "", *[shown(figures_of.get(n)) for n in (metric, *others)], ""])
     lines += [*table(["arm", "as the method but", metric, *others, "seconds"], rows), ""]
+    for tried in one.get("tries", []):
+        changed = ", ".join(f"{k} {v}" for k, v in tried["changed"].items())
+        gap = tried["difference"]
+        error = "" if gap["error"] is None else f" ± {number(gap['error'])}"
+        figures = f"baseline {shown(tried['baseline'])}, method {shown(tried['method'])}, difference {number(gap['mean'])}{error}"
+        lines += [f"*Further try, {changed}:* {figures}: {tried['verdict']}.", ""]
     if one["note"]:
         lines += [one["note"].rstrip(".") + ".", ""]
     return [*lines, "```sh", one["command"], "```", ""]

@@ -222,11 +222,16 @@ def claim(
     every: Annotated[bool, typer.Option("--all", help="Run every claim there is (hours).")] = False,
     seeds: Annotated[int, typer.Option(help="Each arm is trained with seeds 0, 1, … .", min=1)] = 3,
     arm: Annotated[list[str], typer.Option(help="Run only this arm beside baseline and method.", metavar="NAME")] = [],  # noqa: B006
+    data: Annotated[Optional[str], typer.Option(help="A further try: other data.", metavar="NAME")] = None,  # noqa: UP045
+    settings: Annotated[list[str], typer.Option("--set", help="A further try: another setting of training.", metavar="NAME=VALUE")] = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="Folder for SLUG.json.", metavar="DIR")] = Path("claims/results"),
     as_json: Json = False,
 ) -> None:
-    """Put a paper's claim to a small test: the method, its baseline and one arm a change, at equal budget."""
-    from counterpoint.cli.words import print_claim
+    """Put a paper's claim to a small test: the method, its baseline and one arm a change, at equal budget.
+
+    With --data or --set it is a further try, kept beside the result of the claim as it is stated.
+    """
+    from counterpoint.cli.words import assignments, print_claim
     from counterpoint.core.errors import OptionError
     from counterpoint.run import claims
 
@@ -234,8 +239,11 @@ def claim(
         raise OptionError("name the methods whose claims to run, or --all; with a claim are: " + ", ".join(claims.claims()))
     say = (lambda text: print(text, file=sys.stderr, flush=True)) if as_json else (lambda text: print(text, flush=True))
     for slug in claims.claims() if every else slugs or ():
-        result = claims.run_claim(slug, seeds=range(seeds), arms=arm or None, say=say)
-        path = claims.save(result, out)
+        changed = assignments(settings)
+        tried = changed | ({"data": data} if data else {})
+        chosen = arm or ([] if tried else None)
+        result = claims.run_claim(slug, seeds=range(seeds), arms=chosen, data=data, settings=changed, say=say)
+        path = claims.save_try(result, tried, out) if tried else claims.save(result, out)
         if as_json:
             print(json.dumps(result))
         else:

@@ -8,6 +8,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,14 @@ def run_claim(
     *,
     seeds: Sequence[int] = SEEDS,
     arms: Sequence[str] | None = None,
+    data: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Run the claim of a method's file: what claims/results/SLUG.json holds.
 
     seeds: each arm is run once with each.   arms: names of the arms to run beside "baseline" and "method"; all where it is None.
+    data, settings: a further try: other data, or settings that go before those of the claim.
 
     Raises MethodError where the method states no claim, OptionError where an arm is unknown or the metric is none of the protocol's.
     """
@@ -48,6 +52,7 @@ def run_claim(
     claim = found.claim
     if claim is None:
         raise MethodError(f"{slug} states no claim; these do: {', '.join(claims())}")
+    claim = replace(claim, data=data or claim.data, settings={**claim.settings, **(settings or {})})
     named = arms_of(found, claim)
     for name in arms or ():
         if name not in named:
@@ -178,8 +183,28 @@ def _short(figure: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(result: Mapping[str, Any], folder: Path = FOLDER) -> Path:
-    """Write SLUG.json, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write SLUG.json, whole or not at all; further tries that it held are kept."""
     path = folder / f"{result['slug']}.json"
+    return _write(path, {**result, "tries": _tries(path)})
+
+
+def save_try(result: Mapping[str, Any], changed: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+    """Put a further try beside the claim's result in SLUG.json, in the place of an earlier one with the same changes."""
+    path = folder / f"{result['slug']}.json"
+    if not path.exists():
+        raise OptionError(f"{path} is not there: run the claim as it is stated before further tries")
+    kept = ("data", "settings", "seeds", "baseline", "method", "difference", "verdict", "seconds", "versions")
+    made = {"changed": options.to_plain(dict(changed)), **{key: result[key] for key in kept}}
+    tries = [one for one in _tries(path) if one["changed"] != made["changed"]]
+    return _write(path, {**json.loads(path.read_text(encoding="utf-8")), "tries": [*tries, made]})
+
+
+def _tries(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("tries", []) if path.exists() else []
+    return found
+
+
+def _write(path: Path, result: Mapping[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     state.write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return path

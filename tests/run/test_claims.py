@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from counterpoint import checks
 from counterpoint.core import registry
 from counterpoint.core.errors import MethodError, OptionError
 from counterpoint.core.recipe import Claim
@@ -57,6 +58,23 @@ def test_the_same_seed_gives_the_same_figures(stated: Any) -> None:
     first, second = (claims.run_claim("dcl", seeds=(3,)) for _ in range(2))
     assert first["arms"]["method"]["figures"] == second["arms"]["method"]["figures"]
     assert first["verdict"] == "not at this scale", "one seed decides nothing"
+
+
+def test_a_further_try_stands_beside_the_claim(stated: Any, tmp_path: Path) -> None:
+    trial = f"{tossed.__module__}.tossed"
+    stated("dcl", Claim(data="nothing", metric="luck", paper="biased", trial=trial, arms={"baseline": {}, "method": {"bias": 1.0}}))
+    tried = claims.run_claim("dcl", settings={"epochs": 9}, arms=[])
+    assert tried["settings"]["epochs"] == 9
+    with pytest.raises(OptionError, match="run the claim as it is stated"):
+        claims.save_try(tried, {"epochs": 9}, tmp_path)
+    claims.save(claims.run_claim("dcl"), tmp_path)
+    for _ in range(2):
+        path = claims.save_try(tried, {"epochs": 9}, tmp_path)
+    kept = json.loads(path.read_text())
+    assert [one["changed"] for one in kept["tries"]] == [{"epochs": 9}]
+    assert "epochs" not in kept["settings"]
+    claims.save(claims.run_claim("dcl"), tmp_path)
+    assert len(json.loads(path.read_text())["tries"]) == 1, "another run of the claim keeps the tries"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,10 @@ def test_every_stated_claim_names_a_set_and_arms_that_build() -> None:
         assert catalogue.known(claim.data), f"{slug}: {claim.data} is no set of the catalogue"
         for name, changes in claims.arms_of(found, claim).items():
             method = registry.get(changes["method"])
-            assert isinstance(claims.recipe_of(method, method.example, changes), Recipe), f"{slug}: {name}"
+            kind = next(entry.kind for entry in catalogue.entries() if entry.name == claim.data.partition("[")[0])
+            columns = method.example.columns
+            spec = registry.example_spec(kind, columns) if kind in checks.KINDS and method.runs_on(kind) else method.example
+            assert isinstance(claims.recipe_of(method, spec, changes), Recipe), f"{slug}: {name}"
 
 
 def test_paired_differences() -> None:
