@@ -42,12 +42,13 @@ class LightGcn(nn.Module):
         with torch.autocast(self.start.device.type, enabled=False):
             step = adjacency(graph.parts["edge_index"], len(self.start), graph.parts.get("edge_weight"), loops=False)
             e = total = self.start
-            for _ in range(self.layers):
-                if "factors" in graph.parts:
-                    left, right = graph.parts["factors"]
-                    total = total + left @ (right.T @ e)
-                    e = torch.sparse.mm(step, e)
-                else:
-                    e = torch.sparse.mm(step, e)
+            factors = graph.parts.get("factors")
+            for layer in range(self.layers):
+                if factors is not None:
+                    total = total + factors[0] @ (factors[1].T @ e)
+                    if layer == self.layers - 1:
+                        break
+                e = torch.sparse.mm(step, e)
+                if factors is None:
                     total = total + e
             return total[graph.rows]

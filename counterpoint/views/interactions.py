@@ -21,13 +21,13 @@ TRIES = 8  # a product that is not chosen is drawn anew so often where it was ch
 def triples(
     batch: Batch, generator: Generator, now: Progress, *, pairs: Count = 1, second: Part | None = None, modality: str = "x"
 ) -> list[View]:
-    """Views "user", "positive" and "negative" of every user of the batch, `pairs` times, the user called "again" after the first.
+    """Views "user", "positive" and "negative" of every user of the batch, `pairs` times, the later ones called "user_again" and so on.
 
     Keys: "item", the node; "of", the triple; "answer", equal for the user and the product that the user chose, −1 for the other product.
     A user without choices, or who chose every product that was drawn, has the triple −1, which belongs to nobody.
 
     pairs: triples a user.
-    second: a transform of the graph; the same nodes follow in it, their names beginning with "global_".
+    second: a transform of the graph; the nodes of the first triple follow in it, their names beginning with "global_".
     modality: which field of the batch is looked at.
     """
     graph = batch.fields.get(modality)
@@ -50,16 +50,16 @@ def triples(
         whole = (rows < first) & (degree[rows] > 0) & ~_among(rows * nodes + negative, known)
         of = torch.where(whole, rows * pairs + number, UNKNOWN)
         answer = torch.where(whole, rows, UNKNOWN)
+        later = "_again" if number else ""
         found += [
-            ("again" if number else "user", rows, of, answer),
-            ("positive", torch.where(whole, positive, rows), of, answer),
-            ("negative", negative, of, torch.full_like(answer, UNKNOWN)),
+            ("user" + later, rows, {"of": of, "answer": answer}),
+            ("positive" + later, torch.where(whole, positive, rows), {"of": of, "answer": answer}),
+            ("negative" + later, negative, {"of": of, "answer": torch.full_like(answer, UNKNOWN)}),
         ]
-    views = []
-    for parts, before in ((graph.parts, ""), *([(second(graph.parts, generator)[0], "global_")] if second is not None else [])):
-        for name, at, of, answer in found:
-            keys = {"item": at, "of": of, "answer": answer}
-            views.append(View(before + name, {modality: Graph(parts, at)}, keys))
+    views = [View(name, {modality: Graph(graph.parts, at)}, {"item": at, **keys}) for name, at, keys in found]
+    if second is not None:
+        parts, _ = second(graph.parts, generator)
+        views += [View(f"global_{name}", {modality: Graph(parts, at)}, {"item": at, **keys}) for name, at, keys in found[:3]]
     return views
 
 

@@ -66,7 +66,7 @@ def test_positives_were_chosen_and_negatives_were_not() -> None:
     found = given()
     known = set(map(tuple, found.tables["edges"].T.tolist()))
     made = views.interactions.triples(found.batch(list(range(20))), G().manual_seed(0), NOW, pairs=3)
-    assert [v.name for v in made] == ["user", "positive", "negative", "again", "positive", "negative", "again", "positive", "negative"]
+    assert [v.name for v in made] == ["user", "positive", "negative"] + ["user_again", "positive_again", "negative_again"] * 2
     for user, positive, negative in zip(made[::3], made[1::3], made[2::3], strict=True):
         assert torch.equal(user.keys["of"], positive.keys["of"]) and torch.equal(user.keys["of"], negative.keys["of"])
         whole = user.keys["of"] >= 0
@@ -101,7 +101,7 @@ def test_the_ranking_term_is_bpr() -> None:
     assert loss.chance == pytest.approx(np.log(2))
 
 
-def test_without_the_contrast_nothing_of_the_low_rank_reaches_the_gradient() -> None:
+def test_every_term_reaches_the_vectors() -> None:
     found = given()
     with checks.training(registry.get("lightgcl"), "interactions", found) as run:
         batch = next(run._batches(0, 0))
@@ -129,3 +129,22 @@ def test_the_control_has_nothing_of_the_graph() -> None:
         views.interactions.random_factors({**two, "edge_index": two["edge_index"][:, :2]}, G().manual_seed(2))[0]["factors"][0],
     )
     assert use(views.interactions.random_factors, rank=3)(one, G())[0]["factors"][0].shape == (50, 3)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_the_contrast_tells_a_node_from_the_others_of_its_side(cosine):
+    """−log exp(g_u·e_u / t) / Σ_v exp(g_u·e_v / t) over the users of the batch, products apart."""
+    found = given()
+    recipe = registry.get("lightgcl")(found.spec, triples=2, temperature=0.5, cosine=cosine)
+    model = recipe.encoder(found.spec)
+    made = recipe.views(found.batch(list(range(20))), G().manual_seed(0), NOW)
+    out = model(made, NOW)
+    loss = recipe.objective["users"](out, {}, NOW)
+    z = out["z"].z.double()
+    e, g = z[:20], z[6 * 20 : 7 * 20]
+    assert [v.name for v in made][6] == "global_user"
+    e, g = (functional.normalize(x, dim=1) if cosine else x for x in (e, g))
+    wanted = -torch.log_softmax(g @ e.T / 0.5, dim=1).diagonal()
+    torch.testing.assert_close(loss.values.double(), wanted, rtol=1e-4, atol=1e-5)
+    rows = recipe.objective["products"](out, {}, NOW)
+    assert len(rows.values) == 40 and bool(rows.counted.all()) and bool(torch.isfinite(rows.values).all())

@@ -67,7 +67,7 @@ def gcool(
 CLAIM = Claim(
     data="cora",
     metric="nmi",
-    settings={"epochs": 100, "lr": 1e-3, "batch": 2048},
+    settings={"epochs": 40, "lr": 2e-3, "batch": 2048},
     arms={
         "baseline": {"density": 0.0, "community": 0.0},
         "no contrast with communities": {"community": 0.0},
