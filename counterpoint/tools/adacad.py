@@ -162,7 +162,7 @@ def adacad(
 
 
 CLAIM = Claim(
-    data="capitals of 60 countries, asked of SmolLM2-135M with contexts that confirm, contradict or do not matter",
+    data="capitals of 24 of 60 countries, asked of SmolLM2-135M with contexts that confirm, contradict or do not matter",
     trial="counterpoint.tools.capitals.trial",
     metric="mean",
     arms={
@@ -172,4 +172,6 @@ CLAIM = Claim(
         "method": {},
     },
     paper="six QA sets, four models: +14.21 points of accuracy over a fixed contrast, which loses where nothing conflicts",
+    note="Asked with questions instead of sentences to go on with, the model answers nothing to most (seed 7, mean: plain 0.22, "
+    "AdaCAD 0.36, fixed 1.0 0.64), and a fixed contrast gains by making it speak at all.",
 )

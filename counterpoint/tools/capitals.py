@@ -22,6 +22,7 @@ Indonesia=Jakarta,Philippines=Manila,Nepal=Kathmandu,Bangladesh=Dhaka,Pakistan=I
 Iraq=Baghdad,Syria=Damascus,Lebanon=Beirut,Jordan=Amman,Canada=Ottawa,Mexico=Mexico City,Cuba=Havana,Peru=Lima,Chile=Santiago
 Argentina=Buenos Aires,Colombia=Bogotá,Venezuela=Caracas,Ecuador=Quito,Uruguay=Montevideo,Australia=Canberra
 New Zealand=Wellington,Iceland=Reykjavik,Cambodia=Phnom Penh,Mongolia=Ulaanbaatar"""
+PROMPTS = ("{context} {question}", "{question}")  # a model this small goes on with a sentence rather than answers
 CAPITALS = dict(pair.split("=") for pair in _PAIRS.replace("\n", ",").split(","))
 
 
@@ -43,7 +44,7 @@ def smollm() -> tuple[Any, Any]:
 
 
 def questions(seed: int, count: int) -> list[tuple[str, str, str, str]]:
-    """(case, context, question, right answer) for `count` countries drawn at random, three each.
+    """(case, context, sentence to go on with, right answer) for `count` countries drawn at random, three each.
 
     "confirmed": the context says the true capital. "contradicted": it names another city, which then is right. "unrelated": it is about
     another country, and the true capital is right.
@@ -53,14 +54,14 @@ def questions(seed: int, count: int) -> list[tuple[str, str, str, str]]:
     made = []
     for country in (names[i] for i in rng.permutation(len(names))[:count]):
         other, third = (names[i] for i in rng.choice([i for i, n in enumerate(names) if n != country], 2, replace=False))
-        ask = f"What is the capital of {country}?"
+        ask = f"The capital of {country} is"
         made.append(("confirmed", f"The capital of {country} is {CAPITALS[country]}.", ask, CAPITALS[country]))
         made.append(("contradicted", f"The capital of {country} is {CAPITALS[other]}.", ask, CAPITALS[other]))
         made.append(("unrelated", f"The capital of {third} is {CAPITALS[third]}.", ask, CAPITALS[country]))
     return made
 
 
-def trial(seed: int, *, weight: NotNegative | Weight = "divergence", count: Count = 30, batch: Count = 30) -> dict[str, float]:
+def trial(seed: int, *, weight: NotNegative | Weight = "divergence", count: Count = 24, batch: Count = 36) -> dict[str, float]:
     """Share of answers that name the right city and no other city of the list: "confirmed", "contradicted", "unrelated", and their "mean".
 
     weight: as in `adacad.contrast_logits`.
@@ -73,7 +74,7 @@ def trial(seed: int, *, weight: NotNegative | Weight = "divergence", count: Coun
     for begin in range(0, len(asked), batch):
         part = asked[begin : begin + batch]
         for (case, _, _, truth), text in zip(
-            part, adacad(model, tokenizer, [c for _, c, _, _ in part], [q for _, _, q, _ in part], weight=weight, tokens=12)
+            part, adacad(model, tokenizer, [c for _, c, _, _ in part], [q for _, _, q, _ in part], weight=weight, tokens=6, prompts=PROMPTS)
         ):
             named = {city for city in CAPITALS.values() if city.lower() in text.lower()}
             right.setdefault(case, []).append(named == {truth})

@@ -181,10 +181,10 @@ def explore(
     seed: Whole,
     *,
     features: Features = "contrastive",
-    bonus: NotNegative = 1.0,
-    rounds: Count = 24,
+    bonus: NotNegative = 3.0,
+    rounds: Count = 32,
     episodes: Count = 10,
-    rank: Count = 16,
+    rank: Count = 32,
     steps: Count = 60,
 ) -> dict[str, float]:
     """Play, learn and plan `rounds` times.

@@ -40,7 +40,7 @@ def contrastive_ucb(spec: Spec, *, rank: Count = 16, noise: Positive = 1.0) -> R
 
 
 CLAIM = Claim(
-    data="a combination lock: 6 hidden states seen as 36, 4 actions, 10 steps, 240 episodes",
+    data="a combination lock: 6 hidden states seen as 36, 4 actions, 10 steps, 320 episodes",
     trial="counterpoint.tools.exploration.trial",
     metric="regret",
     direction="lower",
@@ -51,4 +51,7 @@ CLAIM = Claim(
         "method": {},
     },
     paper="recovers the true representation of a low-rank transition, explores sample-efficiently; experiments: the bonus helps",
+    note="Seeds 7 and 8, 240 episodes, rank 16, a bonus of 1, before: regret 0.96 and 0.74, without bonus 1.00 and 1.00 (never opened), "
+    "random features 1.00 and 1.00, counts 0.41 and 0.39. Counts are an upper bound here: 36 observations and 4 actions leave little to "
+    "generalise. With seed 7 a bonus of 3 and rank 32 gave 0.94 and were taken; twice the steps of learning gave 0.97.",
 )

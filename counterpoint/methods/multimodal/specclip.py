@@ -80,4 +80,8 @@ CLAIM = Claim(
         "method": {"shared": 64},
     },
     paper="alignment with decoders improves the estimates of stellar parameters and lets one spectrum predict the other (abstract)",
+    note="Widths are equal for all arms (128). Tried with seed 7 before. spectra[4000], 20 epochs, 300 labels: clip 0.947, one part 0.972. "
+    "Drawn and spoken digits, digit_pairs[2000], 5 epochs, mean of digit and speaker: clip 0.946, the method with frozen backbones 0.891, "
+    "with backbones that learn on and 0.2 of the run alone 0.928: there the speaker is read off CLIP's rows as well, and five epochs are "
+    "few for decoders; PCA of the raw input reaches 0.980.",
 )
