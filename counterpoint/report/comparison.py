@@ -14,7 +14,7 @@ from rich.text import Text
 from counterpoint.report import words
 from counterpoint.report.charts import nice
 
-WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 720, 190, 20, 30, 8, 34
+WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 720, 150, 40, 30, 8, 34
 
 PAGE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
