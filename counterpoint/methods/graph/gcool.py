@@ -76,6 +76,6 @@ CLAIM = Claim(
     paper="better than prior graph contrastive methods in node classification and clustering (abstract, without figures)",
     note="The density term moves the communities' centres alone, so without the contrast it changes no embedding (equal figures, seed by "
     "seed). With the published schedule the contrast has a weight of at most 0.05 (pace 0.2: 1 - c stays below 0.18 while a falls), and "
-    "is not seen. At 100 epochs, seed 7, NMI 0.512 against 0.522 and linear 0.871 against 0.849. Sparing central links changes nothing here "
-    "either.",
+    "is not seen. At 100 epochs, seed 7, NMI 0.512 against 0.522 and linear 0.871 against 0.849. Sparing central links changes nothing "
+    "here either.",
 )

@@ -87,7 +87,7 @@ CLAIM = Claim(
         "no decoder": {"decode": False},
     },
     paper="+20 % ARI and +18 % NMI on DBLP, with 55 % less training time and 81 % less inference time (abstract)",
-    note="Held-out fifth of the authors, k-means on their codes, last epoch (the published code takes the best epoch by the true labels). The "
+    note="Held-out fifth of the authors, k-means on their codes, last epoch (the published code takes the best epoch by true labels). The "
     "contrast makes the whole difference: after so short a pre-training codes are small, the assignment is nearly even and self-training "
     "hardly moves them. Plain features are still better at 100 epochs; at 200, seed 7, NMI is 0.270 with and 0.103 without both terms.",
 )
