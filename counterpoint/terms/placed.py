@@ -29,7 +29,7 @@ def placed(
 ) -> RowLoss:
     """The cosine of a crop with each cell of its volume's grid equals the share of the crop that lies there, one value an item, (b,).
 
-    l_ij = ½ [r(cos(x_i, b'_j)) + r(cos(x'_i, b_j))],  r(s) = max(s, leak · s),  a prime for the teacher,  d_ij = |y_ij − l_ij| / (1 + leak),
+    l_ij = ½ [r(cos(x_i, b'_j)) + r(cos(x'_i, b_j))],  r(s) = max(s, leak · s),  a prime: the teacher,  d_ij = |y_ij − l_ij| / (1 + leak),
     L = −Σ_ij y_ij log(1 − d_ij) / Σ_ij y_ij + Σ_{y_ij = 0} l_ij² / #{y_ij = 0}.   Sums run over the crops i and cells j of one item.
 
     space: rows of the student; views "base" in the order of the cells, and "crop".

@@ -51,11 +51,11 @@ def sepclr(
 
 
 CLAIM = Claim(
-    data="cifar_digits[1500]",
+    data="cifar_digits[1200]",
     protocol="leakage",
     options={"holds": {"digit": "salient", "object": "common"}, "where": {"target": 1}},
     metric="separation",
-    settings={"epochs": 12, "batch": 128, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
+    settings={"epochs": 8, "batch": 128, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
     arms={"not independent": {"independence": 0.0}},
     paper="separates common from salient patterns better than VAEs for contrastive analysis on three visual and three medical sets",
 )

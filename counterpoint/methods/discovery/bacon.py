@@ -68,7 +68,7 @@ CLAIM = Claim(
     protocol="discovery",
     options={"by": "plain"},
     metric="balanced",
-    settings={"epochs": 20, "batch": 128, "lr": 3e-3, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
+    settings={"epochs": 15, "batch": 128, "lr": 3e-3, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
     arms={
         "even prior": {"objective.even.compute.prior": None, "adjustment": 0.0},
         "all rows kept": {"balance": 0.0},

@@ -54,11 +54,14 @@ CLAIM = Claim(
     protocol="discovery",
     options={"most": 14},
     metric="all",
-    settings={"epochs": 20, "batch": 128, "lr": 3e-3, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
+    settings={"epochs": 15, "batch": 128, "lr": 3e-3, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
     arms={
         "hard at once": {"ramp": 0.0},
         "not even": {"even": 0.0},
         "contrast alone": {"method": "simclr"},
     },
     paper="state of the art among methods of category discovery on generic and fine-grained sets (no figures in the abstract)",
+    note="The paper starts from a pre-trained backbone, this from nothing. Tried on seed 7 with 25 epochs, all: SimGCD 0.73, "
+    "ProtoGCD 0.70, hard at once 0.71, not even 0.44, SimCLR with k-means guided by the labels 0.79; with a rate of 1e-3 both stay below 0.6. "
+    "What decides is the even prediction, not when labels become hard.",
 )
