@@ -83,7 +83,7 @@ CLAIM = Claim(
         "random view": {"random_view": True},
     },
     paper="Recall@20 0.0793 and NDCG@20 0.0668 on Yelp, above LightGCN's 0.0482 (tables, as quoted in the repository's issues)",
-    note="Tries with 15 % of the training choices held out, seed 7, 24 epochs, Recall@20: LightGCN 0.239; contrast 0.2: 0.195; 0.05: 0.215; "
+    note="Tries with 15 % of the training choices held out, seed 7, 24 epochs, Recall@20: LightGCN 0.239; contrast 0.2 0.195; 0.05 0.215; "
     "0.2 at temperature 1: 0.183; half the learning rate: 0.193 against 0.233. A likely reason, not tested: in so short a run the vectors "
     "are short and the softmax nearly even, so that the contrast takes what all have in common, popularity, out of them.",
 )
