@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,11 @@ def example(kind: str, items: int = ITEMS, seed: int = 0) -> Any:
         single = {name: _raw(name, group, rng) for name in ("image", "series")}
         return data.read(single).with_columns(beside)
     raw = _raw(kind, group, rng)
-    return data.read(raw, kind=None if kind in ("graph", "interactions") else kind).with_columns(beside)
+    given = data.read(raw, kind=None if kind in ("graph", "interactions") else kind).with_columns(beside)
+    if kind != "series":
+        return given
+    ahead = np.sin(np.arange(24) * (group[:, None, None] + 1) / 4 + rng.uniform(0, 6, (items, 2, 1)))  # two channels, 24 steps to predict
+    return replace(given, every={**given.every, "future": torch.from_numpy(ahead.reshape(items, -1)).float()})
 
 
 def _raw(kind: str, group: np.ndarray, rng: np.random.Generator) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from counterpoint.data.reading import read
     from counterpoint.data.request import KINDS
     from counterpoint.data.samplers import balanced, coverage, distinct, grouped, half_labelled, paired_ids, same_group, shuffled
+    from counterpoint.data.windowed import windows
 
 _HOME = {
     "Dataset": "dataset",
@@ -29,11 +30,12 @@ _HOME = {
     "same_group": "samplers",
     "sets": "catalogue",
     "shuffled": "samplers",
+    "windows": "windowed",
 }
 
 __all__ = [
     "KINDS", "Dataset", "balanced", "coverage", "distinct", "files", "grouped", "half_labelled", "load", "near_classes", "paired_ids",
-    "read", "same_group", "sets", "shuffled",
+    "read", "same_group", "sets", "shuffled", "windows",
 ]  # fmt: skip
 
 

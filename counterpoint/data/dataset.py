@@ -50,7 +50,7 @@ class Field:
 class Dataset:
     """Items by id. Ids count from 0 in the order read; a subset keeps the ids of the set it is from.
 
-    fields:  modality → items, "x" where there is one.   every: name → (n,) column of the whole set.   names: column → class names.
+    fields:  modality → items, "x" where there is one.   every: name → (n,) or (n, k) column of the whole set.   names: of classes, by column.
     parts:   (n,) int8 of the whole set: 0 train, 1 test, −1 neither.   ids: (items,) int64 of the items in this set, ascending.
     tables:  of the whole set (a graph's edges).   origins: column → where it is from.   notes: sentences for the summary.
     """
@@ -95,8 +95,8 @@ class Dataset:
         """What builders of views and encoders need to know."""
         known = {}
         for name, values in self.columns.items():
-            there = values[~values.isnan()] if values.is_floating_point() else values[values >= 0]
-            known[name] = (len(there.unique()), len(there) / max(len(values), 1))
+            there = ~values.isnan() if values.is_floating_point() else values >= 0
+            known[name] = (len(values[there].unique()), float(there.double().mean()) if len(values) else 0.0)
         return Spec(self.items, {name: field.modality for name, field in self.fields.items()}, known, frozenset(self.tables))
 
     @property

@@ -64,6 +64,28 @@ def scaling(x: Tensor, generator: Generator, *, spread: NotNegative = 0.2, inver
     return x * (factor * sign[:, None])[:, :, None], {"scale": factor, "sign": sign}
 
 
+def moved(
+    x: Tensor,
+    generator: Generator,
+    *,
+    spread: NotNegative = 0.5,
+    shift: NotNegative = 0.5,
+    noise: NotNegative = 0.5,
+    chance: Share = 0.5,
+) -> tuple[Tensor, Keys]:
+    """Scaled, shifted, noisy, each with the same probability (Woo et al., "CoST", ICLR 2022): x (1 + 0.5 g_c), x + 0.5 g_c, x + 0.5 n.
+
+    spread: factors are 1 + normal × this, one per channel.
+    shift: normal × this is added, one per channel.
+    noise: standard deviation of the noise.
+    chance: with which an item is scaled, shifted, noisy.
+    """
+    done = draw.chance(x, generator, chance, 3, len(x), 1, 1).to(x.dtype)
+    level = draw.normal(x, generator, 2, len(x), x.shape[1], 1)
+    x = x * (1 + spread * level[0] * done[0]) + shift * level[1] * done[1]
+    return x + noise * draw.normal(x, generator, *x.shape) * done[2], {}
+
+
 def _clock(x: Tensor, generator: Generator, last: Tensor, strength: float, knots: int) -> Tensor:
     """(b, t) increasing places from 0 to `last` (b, 1): time that runs faster here and slower there."""
     steps = _steps(x)
