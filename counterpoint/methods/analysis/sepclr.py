@@ -57,5 +57,8 @@ CLAIM = Claim(
     metric="separation",
     settings={"epochs": 8, "batch": 128, "encoder.backbone.channels": (16, 32, 64), "encoder.backbone.stem": 16},
     arms={"not independent": {"independence": 0.0}},
+    note="A model with one space leaks all that it tells, so that its separation is the sum of two chances, 0.24, whatever it holds. "
+    "After eight epochs on 1,200 pictures SepCLR lies above it on seeds 0 and 1 (0.49, 0.38), level on seed 2; without the entropy it is "
+    "at 0.26. Two further tries (more epochs, more pictures) were not within the time.",
     paper="separates common from salient patterns better than VAEs for contrastive analysis on three visual and three medical sets",
 )
