@@ -14,11 +14,13 @@ from counterpoint.encoders import (
     interactions,
     latent,
     points,
+    quantiser,
     queue,
     salient,
     sequences,
     series,
     skeleton,
+    speech,
     table,
     teacher,
     text,
@@ -33,7 +35,7 @@ from counterpoint.encoders.split import split_towers
 from counterpoint.encoders.towers import towers
 
 __all__ = [
-    "array", "audio", "classes", "default", "graph", "heads", "image", "interactions", "latent", "named", "network", "points", "queue",
-    "salient", "sequences", "series", "skeleton", "split_towers", "table", "teacher", "text", "text_folder", "tokens", "towers",
-    "video", "volume", "whitening",
+    "array", "audio", "classes", "default", "graph", "heads", "image", "interactions", "latent", "named", "network", "points",
+    "quantiser", "queue", "salient", "sequences", "series", "skeleton", "speech", "split_towers", "table", "teacher", "text", "text_folder",
+    "tokens", "towers", "video", "volume", "whitening",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import Count, Positive, Range, Share
-from counterpoint.views import draw, series
+from counterpoint.views import draw, masking, series
 
 Keys = dict[str, Tensor]
 Decibel = Annotated[float, Range(-120, 120)]
@@ -168,6 +168,24 @@ def bands(
         line = ((places >= start[..., None]) & (places < (start + width)[..., None])).any(1)
         hidden |= line.view(len(x), 1, *((n, 1) if axis == 2 else (1, n)))
     return x.masked_fill(hidden, fill), {"hidden": hidden.float().mean((1, 2, 3))}
+
+
+def spans(
+    x: Tensor, generator: Generator, *, frames: Count, start: Share = 0.065, length: Count = 10, least: Count = 2
+) -> tuple[Tensor, Keys]:
+    """The wave as it is, and the key "hidden" (b, frames): which of the frames that an encoder makes of it shall be hidden from it.
+
+    Nothing is hidden in the silence after a shorter wave.
+
+    frames: how many the encoder makes, all equally long.
+    start: probability that a frame begins a hidden span.
+    length: frames in a span.
+    least: frames hidden at least, as far as there are.
+    """
+    clean, _ = _silent(x)
+    sound = (clean != 0).any(1).flip(1).cummax(1).values.sum(1)
+    there = torch.arange(frames, device=x.device) * x.shape[2] < sound[:, None] * frames
+    return x, {"hidden": masking.spans(there, generator, start=start, length=length, least=least)}
 
 
 def spectrogram(x: Tensor, *, window: Count = 512) -> Tensor:

@@ -95,3 +95,20 @@ def _block(there: Tensor, noise: Tensor, generator: Generator, shape: tuple[int,
         centre = draw.uniform(there, generator, 0.0, float(n - 1), b, 1)
         distance = torch.maximum(distance, (axis.reshape(1, -1) - centre).abs() / n)
     return -distance + noise * 1e-6
+
+
+def spans(there: Tensor, generator: Generator, *, start: Share = 0.065, length: Count = 10, least: Count = 2) -> Tensor:
+    """(b, t) booleans, true = hidden: each place begins a hidden span with a probability; spans may overlap (wav2vec 2.0).
+
+    start: probability that a place begins a span.
+    length: places in a span.
+    least: an item with fewer hidden places has as many hidden singly, as far as it has places.
+    """
+    b, t = there.shape
+    begin = (draw.chance(there, generator, start, b, t) & there).float()
+    seen = torch.nn.functional.pad(begin, (length - 1, 0))
+    hidden = (torch.nn.functional.max_pool1d(seen[:, None], length, 1)[:, 0] > 0) & there
+    noise = draw.uniform(there, generator, 0.0, 1.0, b, t).masked_fill(~there, -1.0)
+    order = (noise + hidden.float() * 2).argsort(dim=1, descending=True, stable=True)
+    few = torch.zeros_like(hidden).scatter_(1, order[:, :least], True) & there
+    return hidden | few

@@ -1,0 +1,1 @@
+"""Methods for sound: one file a paper."""
