@@ -50,7 +50,7 @@ class Field:
 class Dataset:
     """Items by id. Ids count from 0 in the order read; a subset keeps the ids of the set it is from.
 
-    fields:  modality → items, "x" where there is one.   every: name → (n,) or (n, k) column of the whole set.   names: of classes, by column.
+    fields:  modality → items, "x" where there is one.   every: name → (n,) or (n, k) column of the whole set.   names: of classes.
     parts:   (n,) int8 of the whole set: 0 train, 1 test, −1 neither.   ids: (items,) int64 of the items in this set, ascending.
     tables:  of the whole set (a graph's edges).   origins: column → where it is from.   notes: sentences for the summary.
     """

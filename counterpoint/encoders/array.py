@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from counterpoint.core.options import Count, Share
 from counterpoint.core.recipe import Modality
 
-
 Norm = Literal["batch", "layer", "none"]
 
 

@@ -14,7 +14,7 @@ def diversity(out: Embeddings, tables: Mapping[str, Any], now: Progress, *, spac
     """How far the codebooks are from being used evenly, in [0, 1), the same for every row, (n,).
 
     L = (G V − Σ_g exp(entropy of p̄_g)) / (G V),   p̄_g (V,) the mean over the rows of the probabilities of codebook g. 0 where all are
-    used alike; 1 − 1/V where one code of each is. No chance level: at the start all codes are nearly alike. It is of the batch, not of an item.
+    used alike; 1 − 1/V where one code of each is. No chance level: at the start all codes are nearly alike. Of the batch, not of an item.
 
     space: rows of probabilities (n, G · V), codebook by codebook.
     groups: codebooks, G.

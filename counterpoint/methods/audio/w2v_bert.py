@@ -2,7 +2,8 @@
 
 Chung et al., "W2v-BERT: Combining Contrastive Learning and Masked Language Modeling for Self-Supervised Speech Pre-Training", ASRU 2021.
 Frames x (b, t, d), units q, y of a quantiser that sees them whole, context c (lower) and m (upper) of frames with spans hidden, M hidden:
-L = β [ −mean_M log( exp(cos(c_t, q_t) / τ) / Σ_{s in M of the utterance} exp(cos(c_t, q_s) / τ) ) + α diversity ] − γ mean_M log p(y_t | m_t).
+L = β [ −mean_M log( exp(cos(c_t, q_t) / τ) / Σ_{s in M, same utterance} exp(cos(c_t, q_s) / τ) ) + α diversity ]
+    − γ mean_M log p(y_t | m_t).
 Distractors are all other hidden frames of the utterance, not 100 drawn ones; those of the same unit are left out. Units are hard forward,
 soft backward; no gradient passes to y. A span starts at a frame with the given probability; at least two frames are hidden.
 Changes against SimCLR: one view with a mask, the encoder, pairs inside an utterance, two more terms.
