@@ -91,8 +91,8 @@ CLAIM = Claim(
         "method": {"weights": (0.1, 0.7, 0.1, 0.1)},
     },
     paper="better than TS2Vec, Mixing-up, TS-TCC, SimCLR, CLOCS and TF-C on AD, PTB and TDBrain with new patients, mostly with few labels",
-    note="24 made patients to learn from and 12 new ones; weights (the paper's for PTB) and schedule chosen on seed 7, where 30 epochs gave "
-    "an F1 of 0.69 with a tenth of the labels (SimCLR 0.55) and 20 were what the budget allows. A first run over 12 epochs with even weights "
-    "did not tell the arms apart (F1 0.571 ± 0.019, SimCLR 0.581 ± 0.037). The patient and trial levels stay at their chance level for hundreds of "
-    "steps: the own other view, nearly the same vector, fills their denominator.",
+    note="24 made patients to learn from and 12 new ones; weights (the paper's for PTB) and schedule chosen on seed 7, where 30 epochs "
+    "gave an F1 of 0.69 with a tenth of the labels (SimCLR 0.55) and 20 were what the budget allows. A first run over 12 epochs with "
+    "even weights did not tell the arms apart (F1 0.571 ± 0.019, SimCLR 0.581 ± 0.037). The patient and trial levels stay at their "
+    "chance level for hundreds of steps: the own other view, nearly the same vector, fills their denominator.",
 )
