@@ -31,7 +31,8 @@ def windows(
 
     length: steps of the past.
     horizon: steps to predict.
-    train, test: (first row, last row + 1) of each part; the test begins where the training ends or later.
+    train: (first row, last row + 1) of the training part.
+    test: (first row, last row + 1) of the test part, which begins where the training ends or later.
     stride: steps between windows.
     limit: at most this many windows a part, drawn once and for all.
 

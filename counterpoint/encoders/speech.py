@@ -20,7 +20,11 @@ from counterpoint.encoders.tokens import rows_of
 
 
 def frames_of(modality: Modality, *, hop: Positive = 0.01, subsample: Count = 2) -> int:
-    """How many frames `speech` makes of a wave: what a mask of its frames must be as wide as."""
+    """How many frames `speech` makes of a wave: what a mask of its frames must be as wide as.
+
+    hop: seconds between two frames of the spectrogram.
+    subsample: frames of the spectrogram to one of the network.
+    """
     rate, samples = float(modality.info.get("rate", 16_000)), modality.shape[-1]
     step = max(round(hop * rate), 1)
     return (samples // step) // subsample + 1
