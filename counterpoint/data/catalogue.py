@@ -60,7 +60,7 @@ class Entry:
         """Where it would be read from now: "package", "folder", "fetched", "can be fetched", "made", or "" where it is not to be had."""
         if self.made:
             places = [_entries()[name].here for name in self.parts or ()]
-            return "made" if all(places) else ""
+            return "" if "" in places else "can be fetched" if "can be fetched" in places else "made"
         if self.shipped:
             return "package" if find_spec(self.origin.split()[0].replace("scikit-learn", "sklearn")) else ""
         folder = os.environ.get(PLACE)
