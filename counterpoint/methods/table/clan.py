@@ -53,7 +53,7 @@ CLAIM = Claim(
     arms={
         "baseline": {
             "method": "simclr",
-            "views": use(views.two, transform=use(views.table.uniform, share=0.1)),
+            "views.transform": use(views.table.uniform, share=0.1),
             "encoder.backbone.norm": "none",
             "encoder.projector": use(encoders.heads.linear, width=64),
             "encoder.embed": "z",
