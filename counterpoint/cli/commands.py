@@ -232,23 +232,34 @@ def claim(
     With --data or --set it is a further try, kept beside the result of the claim as it is stated.
     """
     from counterpoint.cli.words import assignments, print_claim
-    from counterpoint.core.errors import OptionError
+    from counterpoint.core.errors import CounterpointError, OptionError
     from counterpoint.run import claims
 
     if bool(slugs) == every:
         raise OptionError("name the methods whose claims to run, or --all; with a claim are: " + ", ".join(claims.claims()))
     say = (lambda text: print(text, file=sys.stderr, flush=True)) if as_json else (lambda text: print(text, flush=True))
-    for slug in claims.claims() if every else slugs or ():
-        changed = assignments(settings)
-        tried = changed | ({"data": data} if data else {})
-        chosen = arm or ([] if tried else None)
-        result = claims.run_claim(slug, seeds=range(seeds), arms=chosen, data=data, settings=changed, say=say)
-        path = claims.save_try(result, tried, out) if tried else claims.save(result, out)
+    changed = assignments(settings)
+    tried = changed | ({"data": data} if data else {})
+    chosen = arm or ([] if tried else None)
+    failed = []
+    wanted = claims.claims() if every else slugs or []
+    for slug in wanted:
+        try:
+            result = claims.run_claim(slug, seeds=range(seeds), arms=chosen, data=data, settings=changed, say=say)
+            path = claims.save_try(result, tried, out) if tried else claims.save(result, out)
+        except CounterpointError as error:
+            if len(wanted) == 1:
+                raise
+            failed.append(slug)
+            print(f"error: {slug}: {error}", file=sys.stderr, flush=True)
+            continue
         if as_json:
             print(json.dumps(result))
         else:
             print_claim(result)
             print(path)
+    if failed:
+        raise OptionError(f"{len(failed)} of {len(wanted)} claims did not run: {', '.join(failed)}")
 
 
 @methods_app.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ def plot(result: Mapping[str, Any]) -> Markup:
     """The figure that decides, as an SVG: a row for each method, best first, references below."""
     metric, figures = result["metric"], _ordered(result)
     beside = {words.arm(n): g for n, g in result["references"].items() if metric in g}
-    rows = [("method", m, g[metric]) for m, g in figures.items()] + [("reference", n, g[metric]) for n, g in beside.items()]
+    rows = [("method", m, g[metric]) for m, g in figures.items() if metric in g] + [("reference", n, g[metric]) for n, g in beside.items()]
     values = [v for _, _, g in rows for v in g["values"]]
     ticks = nice(min(values), max(values))
     height = TOP + ROW * len(rows) + BOTTOM
@@ -119,12 +120,12 @@ def terminal(result: Mapping[str, Any]) -> Table:
 
 def _ordered(result: Mapping[str, Any]) -> dict[str, Any]:
     metric = result["metric"]
-    return dict(sorted(result["methods"].items(), key=lambda item: -item[1][metric]["mean"]))
+    return dict(sorted(result["methods"].items(), key=lambda item: -item[1][metric]["mean"] if metric in item[1] else math.inf))
 
 
 def _cell(metric: str, given: Mapping[str, Any]) -> str:
     if metric not in given:
-        return ""
+        return "—"
     spread = given[metric]["spread"]
     return words.score(metric, given[metric]["mean"]) + ("" if spread is None else f" ± {words.score(metric, spread)}")
 

@@ -106,6 +106,8 @@ def budget(settings: Settings, training_set: Any, recipe: Recipe) -> Settings:
     node of a batch and 10 of theirs come along.
     """
     items, epochs, neighbours = training_set.items, settings.epochs, settings.neighbours
+    if neighbours is not None and not training_set.linked:
+        raise OptionError(f"neighbours = {list(neighbours)} is for the nodes of a graph; these data have no links")
     if neighbours is None and training_set.linked:
         features = sum(math.prod(m.shape) for m in training_set.spec.modalities.values())
         neighbours = () if len(training_set.parts) * features <= WHOLE_GRAPH else (10, 10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,15 +55,11 @@ def run_claim(
     named = arms_of(found, claim)
     for name in arms or ():
         if name not in named:
-            raise OptionError(f"the claim of {slug} has no arm {name!r}{nearest(name, named)}; it has {', '.join(named)}")
+            raise OptionError(f"the claim of {slug} has no arm {name!r}{nearest(name, named)}")
     chosen = {name: change for name, change in named.items() if arms is None or name in (*arms, "baseline", "method")}
     begun = time.monotonic()
     rows, beside, seconds, understood, differs = _run(found, claim, chosen, seeds, say)
     figures = {name: trials.summary(row) for name, row in rows.items()}
-    for name in ("baseline", "method"):
-        if claim.metric not in figures.get(name, {}):
-            there = ", ".join(figures.get(name, {})) or "none"
-            raise OptionError(f"the claim of {slug} is decided by {claim.metric!r} and the arm {name} has the figures {there}")
     gap = trials.paired(figures["method"][claim.metric]["values"], figures["baseline"][claim.metric]["values"])
     return {
         "slug": slug,
@@ -160,7 +155,7 @@ def _run(
                             given = trials.reference_figures(other, claim.protocol, claim.options)
                             if given:
                                 beside.setdefault(reference, []).append(given)
-            value = rows[name][-1].get(claim.metric, math.nan)
+            value = trials.decided(rows[name][-1], claim.metric, f"the arm {name!r} of {found.slug}'s claim")
             say(f"seed {seed}  {name}: {claim.metric} {value:.4f}  ({seconds[name][-1]:.0f} s)")
     return rows, beside, seconds, understood, differs
 

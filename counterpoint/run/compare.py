@@ -68,13 +68,16 @@ def compare(
                         if given:
                             beside.setdefault(name, []).append(given)
             shown = metric or _metric(rows)
-            say(f"seed {seed}  {slug}: {shown} {rows[slug][-1].get(shown, float('nan')):.4f}  ({took:.0f} s)")
+            if seed == number == 0:
+                trials.decided(rows[slug][-1], shown, slug)
+            value = rows[slug][-1].get(shown)
+            say(f"seed {seed}  {slug}: {shown} {'is not finite' if value is None else f'{value:.4f}'}  ({took:.0f} s)")
     figures = {slug: trials.summary(row) for slug, row in rows.items()}
     shown = metric or _metric(rows)
-    lacking = [slug for slug in slugs if shown not in figures[slug]]
-    if lacking:
-        raise OptionError(f"{lacking[0]} has no figure {shown!r}; it has {', '.join(figures[lacking[0]]) or 'none'}")
-    best = max(slugs, key=lambda slug: figures[slug][shown]["mean"])
+    ranked = [slug for slug in slugs if shown in figures[slug]]  # a method that diverged stands in the table without a figure
+    if not ranked:
+        raise OptionError(f"no method has a finite figure {shown!r} with every seed")
+    best = max(ranked, key=lambda slug: figures[slug][shown]["mean"])
     result = {
         "data": understood,
         "protocol": protocol,
@@ -85,7 +88,7 @@ def compare(
         "references": {name: trials.summary(row) for name, row in beside.items()},
         "best": best,
         "tests": {
-            slug: trials.paired(figures[best][shown]["values"], figures[slug][shown]["values"]) for slug in slugs if slug != best
+            slug: trials.paired(figures[best][shown]["values"], figures[slug][shown]["values"]) for slug in ranked if slug != best
         },
         "seconds": seconds,
         "steps": steps,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.core.errors import CounterpointError
+from counterpoint.core.errors import CounterpointError, OptionError, nearest
 from counterpoint.evaluation import protocols
 from counterpoint.evaluation.subject import Subject
 from counterpoint.run import Run, fit
@@ -83,6 +83,13 @@ def reference_figures(other: Subject, protocol: str, options: Mapping[str, Any])
         return figures(other, protocol, options)
     except CounterpointError:
         return {}
+
+
+def decided(row: Mapping[str, float], metric: str, whose: str) -> float:
+    """The figure that decides, of one trial; OptionError where it is none of the protocol's, or came out as no number."""
+    if metric not in row:
+        raise OptionError(f"{whose} has no finite figure {metric!r}{nearest(metric, row)}")
+    return row[metric]
 
 
 def summary(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from counterpoint.core import registry
 from counterpoint.core.errors import MethodError, OptionError
 from counterpoint.core.recipe import Claim
 from counterpoint.run import claims, trials
+from tests.cli.command import command
 
 TINY = {"epochs": 1, "batch": 32}
 
@@ -113,8 +114,21 @@ def test_what_cannot_be_run_is_refused_in_words(stated: Any) -> None:
     with pytest.raises(OptionError, match="has no arm 'hat'; did you mean 'hot'"):
         claims.run_claim("dcl", arms=["hat"])
     stated("dcl", Claim(data="digits[60]", metric="speed", paper="better", settings=TINY))
-    with pytest.raises(OptionError, match="decided by 'speed'"):
-        claims.run_claim("dcl", seeds=(0,))
+    said: list[str] = []
+    with pytest.raises(OptionError, match="the arm 'baseline' of dcl's claim has no finite figure 'speed'"):
+        claims.run_claim("dcl", seeds=(0, 1), say=said.append)
+    assert said == [], "the first trial tells, not the last"
+
+
+def test_a_claim_that_cannot_run_does_not_stop_the_others(stated: Any, tmp_path: Path) -> None:
+    trial = f"{tossed.__module__}.tossed"
+    stated("dcl", Claim(data="no-such-set", metric="knn", paper="better", settings=TINY))
+    stated("swav", Claim(data="nothing", metric="luck", paper="biased", trial=trial, arms={"baseline": {}, "method": {"bias": 1.0}}))
+    said = command("claim", "dcl", "swav", "--out", tmp_path)
+    assert said.code == 2
+    assert "error: dcl: " in said.err
+    assert said.err.strip().splitlines()[-1].endswith("1 of 2 claims did not run: dcl")
+    assert [path.name for path in tmp_path.iterdir()] == ["swav.json"]
 
 
 def test_every_stated_claim_names_a_set_and_arms_that_build() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from counterpoint.core.errors import MethodError, OptionError
 from counterpoint.report import comparison
+from counterpoint.run import trials
 from counterpoint.run.compare import compare
 
 
@@ -67,5 +69,26 @@ def test_mistakes_are_told_before_anything_is_trained(rows: tuple[np.ndarray, np
     (tmp_path / "full" / "note.txt").write_text("mine")
     with pytest.raises(OptionError, match="not an empty folder"):
         compare(rows[0], ["simclr"], out=tmp_path / "full")
-    with pytest.raises(OptionError, match="no figure 'speed'"):
-        compare(rows[0], ["simclr"], seeds=1, epochs=1, batch=24, metric="speed")
+    said: list[str] = []
+    with pytest.raises(OptionError, match="simclr has no finite figure 'speed'"):
+        compare(rows[0], ["simclr", "dcl"], seeds=2, epochs=1, batch=24, metric="speed", say=said.append)
+    assert said == [], "the first trial tells, not the last"
+
+
+def test_a_method_that_diverges_stands_in_the_table_without_a_figure(
+    rows: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = trials.figures
+    made: list[dict[str, float]] = []
+
+    def all_but_the_last(judged: Any, protocol: str, options: Any) -> dict[str, float]:
+        made.append(measured(judged, protocol, options))
+        return made[-1] if len(made) < 4 else {}
+
+    monkeypatch.setattr(trials, "references", lambda run, judged: {})
+    monkeypatch.setattr(trials, "figures", all_but_the_last)
+    result = compare(rows[0], ["simclr", "dcl"], seeds=2, label=rows[1], epochs=1, batch=24)
+    assert result["best"] == "simclr"
+    assert result["tests"] == {}
+    assert "—" in comparison.page(result)
+    assert comparison.terminal(result).row_count == 2

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import counterpoint as cp
+from counterpoint.core.errors import OptionError
 
 QUIET = {"report": False, "epochs": 2, "accelerator": "cpu"}
 
@@ -49,6 +50,11 @@ def test_neighbourhoods_repeat_and_resume_exactly(graph: Path, tmp_path: Path) -
         assert torch.equal(one, two), name
     other = cp.fit(graph, out=tmp_path / "other", **{**how, "neighbours": ()})
     assert any(not torch.equal(a, b) for a, b in zip(whole.model.parameters(), other.model.parameters(), strict=True))
+
+
+def test_neighbours_are_refused_where_there_are_no_links(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="neighbours = \\[5\\] is for the nodes of a graph"):
+        cp.fit(np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32), neighbours=(5,), out=tmp_path / "run", **QUIET)
 
 
 def test_a_graph_is_contrasted_in_two_passes_as_well(graph: Path, tmp_path: Path) -> None:
