@@ -12,7 +12,7 @@ from torch.nn import functional
 from counterpoint.core.errors import RequirementError
 from counterpoint.core.options import Count, Part, Share, use
 from counterpoint.core.recipe import UNKNOWN, Batch, Embeddings, Modality, Progress, Rows, Spec, View
-from counterpoint.encoders.stacking import encode, evaluating, expect, frame, modality_of, positions_of
+from counterpoint.encoders.stacking import by_length, encode, evaluating, expect, frame, modality_of, positions_of
 
 
 def sasrec(modality: Modality, *, width: Count = 64, layers: Count = 2, heads: Count = 2, dropout: Share = 0.2) -> SasRec:
@@ -64,6 +64,9 @@ class SasRec(nn.Module):
         self.norm, self.dropout, self.width = nn.LayerNorm(width), nn.Dropout(dropout), width
 
     def forward(self, x: Tensor) -> Tensor:
+        return by_length(x, (x != 0).sum(1), self._last)
+
+    def _last(self, x: Tensor) -> Tensor:
         # Padding stands at the end, so that nothing that counts ever looks at it.
         last = ((x != 0).sum(1) - 1).clamp(min=0)
         states = self.dropout(self.tokens(x.long()) + self.places.weight[: x.shape[1]])

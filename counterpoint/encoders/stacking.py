@@ -36,6 +36,21 @@ def encode(backbone: nn.Module, fields: Sequence[Mapping[str, Any]], modality: s
     return torch.cat([pieces[i] for i in range(len(fields))])
 
 
+SHORT = 16  # tokens; shorter sequences are not worth a group of their own
+
+
+def by_length(x: Tensor, ends: Tensor, encoded: Callable[[Tensor], Tensor]) -> Tensor:
+    """Sequences (b, t) of like length go through together, each group cut to its own longest: one long one would make all as dear.
+
+    ends: (b,) how far each sequence reaches.   encoded: (g, t') → (g, width).
+    """
+    group = ends.clamp(min=SHORT).sub(1).log2().floor().long()  # up to 16, 32, 64 … tokens
+    order = group.argsort(stable=True)
+    pieces = order.split(group.bincount(minlength=1).tolist())
+    rows = torch.cat([encoded(x[piece, : max(int(ends[piece].max()), 1)]) for piece in pieces if len(piece)])
+    return rows[order.argsort()]
+
+
 def _nodes(backbone: nn.Module, graphs: Sequence[Graph]) -> Tensor:
     """The items' rows of every graph, each graph encoded once, however many views look at other nodes of it."""
     groups: dict[int, list[int]] = {}

@@ -12,7 +12,7 @@ from torch.nn import functional
 from counterpoint.core.errors import OptionError, need
 from counterpoint.core.options import Count, Share, Whole
 from counterpoint.core.recipe import Modality
-from counterpoint.encoders.stacking import expect
+from counterpoint.encoders.stacking import by_length, expect
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -71,9 +71,6 @@ def small(modality: Modality, *, width: Count = 256, layers: Count = 2, dropout:
     return Small(modality, width, layers, dropout)
 
 
-SHORT = 16  # tokens; shorter texts are not worth a group of their own
-
-
 class Transformer(nn.Module):
     """See `transformer`."""
 
@@ -83,13 +80,8 @@ class Transformer(nn.Module):
         self.width, self.padding, self.pooling = width, padding, pooling
 
     def forward(self, x: Tensor) -> Tensor:
-        # Texts of like length go through together, each group padded to its own longest: a long text would make all others as dear.
         ends = ((x != self.padding) * torch.arange(1, x.shape[1] + 1, device=x.device)).amax(1)
-        group = ends.clamp(min=SHORT).sub(1).log2().floor().long()  # up to 16, 32, 64 … tokens
-        order = group.argsort(stable=True)
-        pieces = order.split(group.bincount(minlength=1).tolist())
-        rows = torch.cat([self._pooled(x[piece, : max(int(ends[piece].max()), 1)].long()) for piece in pieces if len(piece)])
-        return rows[order.argsort()]
+        return by_length(x, ends, lambda piece: self._pooled(piece.long()))
 
     def _pooled(self, x: Tensor) -> Tensor:
         mask = x != self.padding

@@ -73,10 +73,10 @@ def same(
         stored = candidates.keys["shared"] > 0 if "shared" in candidates.keys else torch.zeros_like(candidates.z[:, 0], dtype=torch.bool)
         everyone = everyone.within(torch.ones(len(anchors), dtype=torch.int64, device=stored.device), stored.long())
     if unknown == "ignored":
-        everyone = everyone.weighted(*(k.to(anchors.z.dtype) for k in known))
+        everyone = everyone.within(*(torch.where(k, 1, -1) for k in known))
     candidate = everyone.without(*ignored)
-    if unknown == "ignored":
-        candidate = Relation.either(candidate, positive)
+    if unknown == "ignored" and own and not all(bool(k.all()) for k in known):
+        candidate = Relation.either(candidate, positive)  # rows of the anchor's own item are positives though their key is not known
     return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
 
 

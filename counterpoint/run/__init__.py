@@ -162,6 +162,7 @@ def fit(
     out: the folder; a new one under runs/ where it is None.
     config: a config.yaml (a run's own repeats that run); what is given beside it goes before it.
     resume: a folder to continue; everything but `source` comes from its config.yaml then.
+    evaluate, report: whether the score table and the report are made, the latter with its map and its picture of views.
     chosen: options of reading (label, kind, text …), of training, of the method, or dotted paths of the recipe.
     """
     tell = say or (lambda text: None)
@@ -233,8 +234,9 @@ def _train(
     save_model(run)
     verdict = training.verdict()
     state.write_text(folder / "health.json", json.dumps(verdict, indent=1))
-    save_embeddings(run, given, split)
-    save_views(run, given)
+    save_embeddings(run, given, split, mapped=with_report)
+    if with_report:
+        save_views(run, given)
     if with_evaluation:
         tell("evaluating")
         result = evaluate(run, given, split, config["settings"]["seed"])

@@ -137,7 +137,8 @@ def _run(
         for name, changes in chosen.items():
             if claim.trial is not None:
                 begun = time.monotonic()
-                rows[name].append(_trial(claim.trial)(seed, **{k: v for k, v in changes.items() if k != "method"}))
+                given = {k: v for k, v in {**claim.settings, **changes}.items() if k != "method"}
+                rows[name].append(options.use(_trial(claim.trial), **given)(seed))
                 seconds[name].append(round(time.monotonic() - begun, 1))
             else:
                 settings = {**claim.settings, **claim.read, **changes}

@@ -90,7 +90,8 @@ def width(run: Any) -> int:
     return int(embed(run.model, run.data.subset(run.data.ids[:2])).shape[1])
 
 
-def save_embeddings(run: Any, given: Any, split: Tensor) -> None:
+def save_embeddings(run: Any, given: Any, split: Tensor, mapped: bool = True) -> None:
+    """embeddings.parquet: a row for each item.   mapped: with its place on the map, which takes seconds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -105,7 +106,7 @@ def save_embeddings(run: Any, given: Any, split: Tensor) -> None:
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     drawn = torch.Generator().manual_seed(seed)
     clusters = kmeans(torch.from_numpy(unit), k=min(count, len(unit)), starts=5, generator=drawn).assignment.numpy()
-    flat = project(vectors, seed=seed)
+    flat = project(vectors, seed=seed) if mapped else None
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:PREVIEWS]
     shown = given.preview(given.ids[torch.from_numpy(np.sort(chosen))])
     previews: list[Any] = [None] * len(vectors)
@@ -117,8 +118,7 @@ def save_embeddings(run: Any, given: Any, split: Tensor) -> None:
             "id": pa.array(np.asarray(given.ids), pa.int64()),
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), vectors.shape[1]),
             "cluster": pa.array(clusters.astype(np.int32)),
-            "x": pa.array(flat[:, 0].astype(np.float32)),
-            "y": pa.array(flat[:, 1].astype(np.float32)),
+            **({} if flat is None else {n: pa.array(flat[:, k].astype(np.float32)) for k, n in enumerate("xy")}),
             "split": pa.array(np.asarray(split).astype(np.int8)),
             "label": pa.array(words, pa.string()),
             "preview": pa.array([v if isinstance(v, bytes) else None for v in previews], pa.binary()),

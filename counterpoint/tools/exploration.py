@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -177,8 +177,8 @@ class Counted:
 
 
 def explore(
-    process: Process,
     seed: Whole,
+    process: Process | None = None,
     *,
     features: Features = "contrastive",
     bonus: NotNegative = 3.0,
@@ -187,7 +187,7 @@ def explore(
     rank: Count = 32,
     steps: Count = 60,
 ) -> dict[str, float]:
-    """Play, learn and plan `rounds` times.
+    """Play, learn and plan `rounds` times, on a combination lock of this seed where no process is given.
 
     In the i-th episode of a round two actions, from the i-th step on, are uniform, so that everything is tried from wherever the plan
     leads; the other actions are the plan's. {"regret" (1 − mean return of the plans / best return), "final" (return of the last plan
@@ -201,6 +201,7 @@ def explore(
     rank: width of learned features.
     steps: of learning in a round.
     """
+    process = lock(np.random.default_rng(seed)) if process is None else process
     states, actions = process.reward.shape
     rng = np.random.default_rng(seed)
     learned = Learned(states, actions, seed, rank=rank, fixed=features == "random", steps=steps)
@@ -226,8 +227,3 @@ def explore(
         "error": float(np.abs(transition - process.transition).sum(-1).mean() / 2),
         "reached": float((good[0] if good else rounds) * episodes),
     }
-
-
-def trial(seed: int, **changes: Any) -> dict[str, float]:
-    """What the claim of `contrastive_ucb` runs: `explore` on a combination lock of this seed."""
-    return explore(lock(np.random.default_rng(seed)), seed, **changes)

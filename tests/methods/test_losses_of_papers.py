@@ -13,7 +13,7 @@ from counterpoint.core.recipe import Progress, Rows
 CHANGES = {
     "amcl": {"encoder.latent", "encoder.projector", "objective.contrast", "objective.heads"},
     "cacr": {"objective.contrast.loss", "objective.contrast.pairs.same_view"},
-    "dbl": {"encoder.teacher", "objective.image_to_series", "objective.series_to_image"},
+    "dbl": {"encoder.teacher", "objective.image_to_series", "objective.series_to_image", "stages.0", "stages.1"},
     "feature_transformation": {"objective.contrast.loss"},
     "groco": {"objective.contrast.loss", "objective.contrast.pairs.negatives"},
     "hydra": {"encoder.latent", "objective.contrast", "views"},

@@ -20,9 +20,9 @@ from tests.cli.command import command
 TINY = {"epochs": 1, "batch": 32}
 
 
-def tossed(seed: int, *, bias: float = 0.0) -> dict[str, float]:
+def tossed(seed: int, *, bias: float = 0.0, luckier: float = 0.0) -> dict[str, float]:
     """A trial that trains nothing: a number of the seed, plus the bias."""
-    return {"luck": float(np.random.default_rng(seed).normal()) + bias}
+    return {"luck": float(np.random.default_rng(seed).normal()) + bias + luckier}
 
 
 @pytest.fixture
@@ -64,16 +64,16 @@ def test_the_same_seed_gives_the_same_figures(stated: Any) -> None:
 def test_a_further_try_stands_beside_the_claim(stated: Any, tmp_path: Path) -> None:
     trial = f"{tossed.__module__}.tossed"
     stated("dcl", Claim(data="nothing", metric="luck", paper="biased", trial=trial, arms={"baseline": {}, "method": {"bias": 1.0}}))
-    tried = claims.run_claim("dcl", settings={"epochs": 9}, arms=[])
-    assert tried["settings"]["epochs"] == 9
+    tried = claims.run_claim("dcl", settings={"luckier": 9.0}, arms=[])
+    assert tried["settings"]["luckier"] == 9.0
     with pytest.raises(OptionError, match="run the claim as it is stated"):
-        claims.save_try(tried, {"epochs": 9}, tmp_path)
+        claims.save_try(tried, {"luckier": 9.0}, tmp_path)
     claims.save(claims.run_claim("dcl"), tmp_path)
     for _ in range(2):
-        path = claims.save_try(tried, {"epochs": 9}, tmp_path)
+        path = claims.save_try(tried, {"luckier": 9.0}, tmp_path)
     kept = json.loads(path.read_text())
-    assert [one["changed"] for one in kept["tries"]] == [{"epochs": 9}]
-    assert "epochs" not in kept["settings"]
+    assert [one["changed"] for one in kept["tries"]] == [{"luckier": 9.0}]
+    assert "luckier" not in kept["settings"]
     claims.save(claims.run_claim("dcl"), tmp_path)
     assert len(json.loads(path.read_text())["tries"]) == 1, "another run of the claim keeps the tries"
 
@@ -105,6 +105,14 @@ def test_a_trial_stands_in_for_training(stated: Any) -> None:
     assert result["difference"]["mean"] == pytest.approx(1.0)
     assert result["verdict"] == "holds"
     assert result["references"] == {}
+
+
+def test_a_setting_reaches_a_trial_or_is_refused(stated: Any) -> None:
+    trial = f"{tossed.__module__}.tossed"
+    stated("dcl", Claim(data="nothing", metric="luck", paper="biased", trial=trial, arms={"baseline": {"bias": 0.0}, "method": {}}))
+    assert claims.run_claim("dcl", settings={"bias": 2.0})["difference"]["mean"] == pytest.approx(2.0)
+    with pytest.raises(OptionError, match="tossed has no option 'epochs'"):
+        claims.run_claim("dcl", settings={"epochs": 9})
 
 
 def test_what_cannot_be_run_is_refused_in_words(stated: Any) -> None:

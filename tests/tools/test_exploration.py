@@ -56,7 +56,7 @@ def test_what_is_no_process_is_refused() -> None:
     with pytest.raises(OptionError, match="ridge"):
         exploration.ellipsoid(np.eye(2), np.array([0]), ridge=0.0)
     with pytest.raises(OptionError, match="no plan earns"):
-        exploration.explore(exploration.Process(process.transition, 0 * process.reward, process.start, 3), 0)
+        exploration.explore(0, exploration.Process(process.transition, 0 * process.reward, process.start, 3))
 
 
 def test_the_learned_transition_nears_the_true_one() -> None:
@@ -78,6 +78,6 @@ def test_the_learned_transition_nears_the_true_one() -> None:
 def test_a_run_repeats_and_says_how_it_went() -> None:
     process = _lock(hidden=2, each=2, actions=2, horizon=3)
     how = {"rounds": 2, "episodes": 3, "steps": 3, "rank": 3}
-    one, two = (exploration.explore(process, 0, **how) for _ in range(2))
+    one, two = (exploration.explore(0, process, **how) for _ in range(2))
     assert one == two and set(one) == {"regret", "final", "error", "reached"} and 0 <= one["regret"] <= 1
-    assert exploration.explore(process, 0, features="tabular", **how)["final"] > 0
+    assert exploration.explore(0, process, features="tabular", **how)["final"] > 0

@@ -41,7 +41,7 @@ def contrastive_ucb(spec: Spec, *, rank: Count = 16, noise: Positive = 1.0) -> R
 
 CLAIM = Claim(
     data="a combination lock: 6 hidden states seen as 36, 4 actions, 10 steps, 320 episodes",
-    trial="counterpoint.tools.exploration.trial",
+    trial="counterpoint.tools.exploration.explore",
     metric="regret",
     direction="lower",
     arms={
