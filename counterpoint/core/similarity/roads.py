@@ -108,14 +108,14 @@ class _Tiled(torch.autograd.Function):
         sums = None
         if not (plan.symmetric and shift is None):
             frozen = job.kind == "lse" and C is not None and wants[0] and not wants[1] and not wants[4]
-            keep = any(wants) and plan.size <= plans.KEEP
+            keep = plans.KEEP if any(wants) and not frozen else 0
             sums = _sums(tiles, job, shift, ctx.wide, frozen, keep)
             if plan.symmetric and ctx.wide and not _good(sums):
                 sums = None
         if sums is None:  # no shift serves all rows: their own maxima, without the symmetry
             plan = plan_of(job.relation, plan.shape, A.device, False)
             tiles = _tiles(job, plan, A, C, scale, row, column)
-            sums = _sums(tiles, job, None, True, False, False)
+            sums = _sums(tiles, job, None, True, False, 0)
         ctx.plan, ctx.sums = plan, sums
         if job.kind == "mean":
             assert sums.first is not None
@@ -146,7 +146,7 @@ class _Tiled(torch.autograd.Function):
                 D = sums.pulled * x.to(A.dtype)[:, None]
                 found = finish(tiles, D, None, None, None, wanted)
             else:
-                found = pull(tiles, _exp_turn(tiles, job, sums, x, gradients, ctx), wanted, kept=sums.kept is not None)
+                found = pull(tiles, _exp_turn(tiles, job, sums, x, gradients, ctx), wanted, sums.kept)
         dA, dC = _back(found.A, plan.row_order), _back(found.C, plan.column_order)
         drow, dcolumn = _back(found.row, plan.row_order), _back(found.column, plan.column_order)
         dscale = _back(found.scale, plan.row_order) if found.scale is not None and found.scale.dim() else found.scale
@@ -182,7 +182,7 @@ def tiles_of(scores: Scores, plan: Plan) -> Tiles:
     return _tiles(job, plan, A, C, scale, row, scores.column)
 
 
-def _sums(tiles: Tiles, job: Job, shift: float | None, wide: bool, pulled: bool, keep: bool) -> Sums:
+def _sums(tiles: Tiles, job: Job, shift: float | None, wide: bool, pulled: bool, keep: int) -> Sums:
     return exp_sums(
         tiles, beta=job.beta, first=job.kind == "mean", shift=shift, wide=wide, columns=job.kind == "both", pulling=pulled, keep=keep
     )

@@ -8,8 +8,8 @@ fast as exp on CPUs, and as fast below 2⁻¹²⁶, where exp slows down thirtyf
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -61,10 +61,14 @@ class Tiles:
             return A * (unit * (self.scale[r0:r1] if self.scale.dim() else self.scale))
         return A if self.scale * unit == 1.0 else A * (self.scale * unit)
 
-    def scores(self, left: Tensor, cell: Cell) -> Tensor:
-        """The scores of a cell in their unit, in buffer 0."""
+    def blank(self, cell: Cell, fresh: bool = False) -> Tensor:
+        """Room for the scores of a cell: buffer 0, or memory of its own."""
         height, width = cell.r1 - cell.r0, cell.c1 - cell.c0
-        S = self.buffer(0, height * width).view(height, width)
+        return self.A.new_empty(height, width) if fresh else self.buffer(0, height * width).view(height, width)
+
+    def scores(self, left: Tensor, cell: Cell, fresh: bool = False) -> Tensor:
+        """The scores of a cell in their unit."""
+        S = self.blank(cell, fresh)
         torch.mm(left, self.C[cell.c0 : cell.c1].T, out=S)
         if self._row is not None:
             S.add_(self._row[cell.r0 : cell.r1, None])
@@ -88,7 +92,7 @@ class Sums:
     shift: float | Tensor
     column_mass: Tensor | None = None
     pulled: Tensor | None = None  # Σ_j w_ij exp(s_ij − shift_i) c_j, (n, d)
-    kept: Tensor | None = None  # the only tile of exponentials
+    kept: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # (r0, c0) → a tile of exponentials
 
     def lse(self) -> Tensor:
         return self.mass.log() + self._natural()
@@ -110,12 +114,13 @@ def exp_sums(
     wide: bool = False,
     columns: bool = False,
     pulling: bool = False,
-    keep: bool = False,
+    keep: int = 0,
 ) -> Sums:
     """Sums of exponentials; of tiles in bits, or with `first` in nats.
 
     shift: for all rows; None = every row's running maximum.   wide: exponents may leave what a float can hold, and are clamped.
-    columns: sum over columns too (never with a running maximum).   pulling, keep: fill `pulled` and, where there is one tile, `kept`.
+    columns: sum over columns too (never with a running maximum).   pulling: fill `pulled`.   keep: of how many scores the exponentials are
+    kept, whole tiles, as long as they have the shift that they end with.
     """
     plan, scratch = tiles.plan, tiles.scratch()
     n, m = plan.shape
@@ -125,12 +130,17 @@ def exp_sums(
     tops = tiles.A.new_full((n,), _MASKED) if shift is None else None
     pulled = torch.zeros_like(tiles.A) if pulling else None
     common = (shift or 0.0) * BITS
-    E = None
+    room = 0 if first or (tops is not None and not plan.single) else keep
+    kept: dict[tuple[int, int], Tensor] = {}
     for r0, r1, cells in plan.stripes:
         left, rows = tiles.left(r0, r1), slice(r0, r1)
         for cell in cells:
-            S = tiles.scores(left, cell)
+            size = (r1 - r0) * (cell.c1 - cell.c0)
+            S = tiles.scores(left, cell, fresh=size <= room)
             E = torch.mul(S, beta * BITS, out=tiles.like(1, S)) if first else S
+            if size <= room:
+                room -= size
+                kept[r0, cell.c0] = E
             if tops is not None:
                 plan.mask(cell, E, _MASKED, scratch)
                 top = torch.maximum(tops[rows], E.amax(1))
@@ -170,7 +180,7 @@ def exp_sums(
         common if tops is None else tops,
         None if plan.symmetric else below,
         pulled,
-        E if keep and plan.single and not first else None,
+        kept,
     )
 
 
@@ -229,8 +239,9 @@ def exp_turn(
         return rows if under is None else torch.add(rows, under[cell.c0 : cell.c1], out=tiles.like(number, E))
 
     def turn(cell: Cell, S: Tensor) -> Tensor:
-        if sums.kept is not None:
-            return torch.mul(sums.kept, factor(x, below, cell, 2, S), out=S)
+        kept = sums.kept.get((cell.r0, cell.c0))
+        if kept is not None:
+            return torch.mul(kept, factor(x, below, cell, 2, S), out=S)
         E = S if y is None and tiles.unit == BITS else torch.mul(S, beta * BITS, out=tiles.like(1, S))
         shift = sums.shift[cell.r0 : cell.r1, None] if isinstance(sums.shift, Tensor) else sums.shift
         bare = y is None and not wide and not isinstance(shift, Tensor) and below is not None and plan.masks_nothing(cell)
@@ -276,8 +287,8 @@ class Pulled:
     column: Tensor | None
 
 
-def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], kept: bool = False) -> Pulled:
-    """Σ_j G_ij c_j and its likes. `needs`: of anchors, candidates, scale, row, column."""
+def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], kept: Collection[tuple[int, int]] = ()) -> Pulled:
+    """Σ_j G_ij c_j and its likes. `needs`: of anchors, candidates, scale, row, column.   kept: cells whose turn needs no scores."""
     plan = tiles.plan
     n, m = plan.shape
     A, C = tiles.A, tiles.C
@@ -290,7 +301,7 @@ def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], k
         left = tiles.left(r0, r1)
         natural = left if tiles.unit == 1.0 or plan.symmetric or dC is None else tiles.left(r0, r1, 1.0)
         for cell in cells:
-            S = tiles.buffer(0, (r1 - r0) * (cell.c1 - cell.c0)).view(r1 - r0, -1) if kept else tiles.scores(left, cell)
+            S = tiles.blank(cell) if (r0, cell.c0) in kept else tiles.scores(left, cell)
             G = turn(cell, S)
             c0, c1 = cell.c0, cell.c1
             if D is not None:
