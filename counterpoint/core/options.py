@@ -152,8 +152,14 @@ def check(value: Any, hint: Any, where: str) -> None:
         raise OptionError(f"{where} = {value!r} is not allowed; it must be {type_name(hint)}")
 
 
+@cache
+def _taken_apart(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """typing needs microseconds for this, and losses are checked at every step."""
+    return typing.get_origin(hint), typing.get_args(hint)
+
+
 def _fits(value: Any, hint: Any) -> bool:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    origin, args = _taken_apart(hint)
     if hint is Any or isinstance(hint, (str, typing.TypeVar)):
         return True
     if hint is None:

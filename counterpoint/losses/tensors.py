@@ -63,8 +63,7 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     aligned("clip", first, second)
     scores = _cosine("clip", first, second, temperature)
     pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
-    rows, columns = similarity.two_way_contrast(scores, pairs)
-    return (rows + columns).mean() / 2
+    return similarity.two_way_contrast(scores, pairs).mean()
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:

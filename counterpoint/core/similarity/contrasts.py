@@ -25,8 +25,8 @@ def contrast(scores: Scores, pairs: Pairs) -> Tensor:
 
 
 @full_precision
-def two_way_contrast(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """The contrast of the anchors against the candidates (n,), and of the candidates against the anchors (m,), as in CLIP.
+def two_way_contrast(scores: Scores, pairs: Pairs) -> Tensor:
+    """The contrast of the anchors against the candidates, then of the candidates against the anchors, as in CLIP: (n + m,).
 
     Many rows share one pass over the scores: about half the price of two contrasts.
     """
@@ -37,9 +37,9 @@ def two_way_contrast(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor]:
     turned, back = scores.transposed(), pairs.transposed()
     value = small_contrast(scores, pairs)
     if value is not None:
-        return value, contrast(turned, back)
+        return torch.cat([value, contrast(turned, back)])
     rows, columns = two_way_lse(scores, pairs.negatives)
-    return _against(positives_lse(scores, pairs), rows), _against(positives_lse(turned, back), columns)
+    return torch.cat([_against(positives_lse(scores, pairs), rows), _against(positives_lse(turned, back), columns)])
 
 
 def _against(own: Tensor, others: Tensor) -> Tensor:

@@ -59,14 +59,14 @@ def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
     return value
 
 
-def small_two_way(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor] | None:
-    """`small_contrast` of the rows and of the columns on one tile, where row i's positive is column i and all are candidates."""
+def small_two_way(scores: Scores, pairs: Pairs) -> Tensor | None:
+    """`small_contrast` of the rows and of the columns (2n,) on one tile, where row i's positive is column i and all are candidates."""
     n, m = scores.shape
     plain = is_plain(pairs.positive) and pairs.positive.form == "self" and n == m and pairs.block is None
     if not plain or not _is_small(scores) or scores.selfsame or pairs.candidate.form != "all" or not _only_self(pairs.candidate):
         return None
-    rows, columns = _TwoWay.apply(*_operands(scores), pairs)  # type: ignore[no-untyped-call]
-    return rows, columns
+    value: Tensor = _TwoWay.apply(*_operands(scores), pairs)  # type: ignore[no-untyped-call]
+    return value
 
 
 def _is_small(scores: Scores) -> bool:
@@ -158,7 +158,7 @@ class _Contrast(torch.autograd.Function):
 
 class _TwoWay(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, A: Tensor, C: Tensor, scale: float, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, A: Tensor, C: Tensor, scale: float, pairs: Pairs) -> Tensor:
         E = torch.mm(A * (scale * BITS), C.T)
         own = E.diagonal() / BITS
         E.exp2_().fill_diagonal_(0.0)
@@ -166,25 +166,24 @@ class _TwoWay(torch.autograd.Function):
         loss = F.softplus(masses.log() - own)
         ctx.save_for_backward(A, C, E, masses.clamp_(min=_TINY), loss)
         ctx.more = scale, pairs
-        return loss[0], loss[1]
+        return loss.view(-1)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, h: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         A, C, E, masses, loss = ctx.saved_tensors
         scale, pairs = ctx.more
-        both = torch.stack([g, h])
         if torch.is_grad_enabled():
             target = torch.arange(len(A), device=A.device)[:, None]
 
             def formula(S: Tensor) -> Tensor:
-                return torch.stack([_dense_contrast(S, pairs, target), _dense_contrast(S.T, pairs.transposed(), target)])
+                return torch.cat([_dense_contrast(S, pairs, target), _dense_contrast(S.T, pairs.transposed(), target)])
 
-            return *_second(ctx, A, C, scale, both, formula), None, None
-        pull = torch.expm1(-loss).mul_(both)
+            return *_second(ctx, A, C, scale, g, formula), None, None
+        pull = torch.expm1(-loss).mul_(g.view_as(loss)).mul_(-scale)
         u = pull / masses
-        G = E.mul(u[0][:, None] + u[1])  # minus the gradient to the scores
-        G.diagonal().copy_(-pull.sum(0))
-        return *_pull(ctx, G, A, C, -scale, False), None, None
+        G = torch.add(u[0][:, None], u[1]).mul_(E)
+        G.diagonal().copy_(pull.sum(0).neg_())
+        return *_pull(ctx, G, A, C, 1.0, False), None, None
 
 
 def _pull(ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, scale: float, symmetric: bool) -> tuple[Tensor | None, Tensor | None]:
@@ -192,7 +191,8 @@ def _pull(ctx: Any, G: Tensor, A: Tensor, C: Tensor | None, scale: float, symmet
     dA = G @ (A if C is None else C) if needs[0] else None
     if C is None and dA is not None:
         return (dA if symmetric else dA.addmm_(G.T, A)).mul_(scale), None
-    return None if dA is None else dA.mul_(scale), (G.T @ A).mul_(scale) if needs[1] else None
+    dC = G.T @ A if needs[1] else None
+    return (dA, dC) if scale == 1.0 else tuple(None if d is None else d.mul_(scale) for d in (dA, dC))  # type: ignore[return-value]
 
 
 def _second(
