@@ -5,10 +5,11 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
 
     counterpoint   `Training.fit`: views, step, metrics, health, checkpoints at the start and the end, all that `fit` does in training
     bare           the same parts in a loop written by hand: index, views, network, loss, backward, optimiser; no log, no state
-    compiled       counterpoint with `compile`, its compiling not counted
+    as fit does    counterpoint with the precision that `fit` chooses on this machine (bfloat16 where the processor has it)
+    compiled       that with `compile`, its compiling not counted
     lightly        lightly's transform in a DataLoader of two workers, its NTXentLoss, the same network and optimiser
 
-counterpoint and bare take turns in one process, so that a busy machine harms both alike; the overhead is that of the medians. `--profile`
+The first three take turns in one process, so that a busy machine harms all alike; the overhead is that of the medians. `--profile`
 writes where the time of our step goes. CHANNELS=16,32,64 in the environment makes the network smaller. Prints a table, `--json FILE` writes
 the figures beside those of other networks (benchmarks/results/training.json).
 """
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,13 +52,13 @@ def recipe_of(given: Any) -> Any:
     return get("simclr")(given.spec, temperature=TEMPERATURE).at("encoder.backbone.channels", CHANNELS)
 
 
-def ours(given: Any, batch: int, epochs: int) -> float:
+def ours(given: Any, batch: int, epochs: int, precision: str = "32-true") -> float:
     """Seconds of a whole `fit`."""
     from counterpoint.training.loop import Training
     from counterpoint.training.settings import Settings
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(epochs=epochs, batch=batch, lr=RATE, precision="32-true", devices=1)
+        settings = Settings(epochs=epochs, batch=batch, lr=RATE, precision=precision, devices=1)
         training = Training(recipe_of(given), given, settings, Path(folder))
         start = time.perf_counter()
         training.fit()
@@ -71,7 +73,7 @@ def compiled(given: Any, batch: int, epochs: int) -> float:
     marks: list[tuple[int, float]] = []
     steps = given.items // batch * epochs
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(epochs=epochs, batch=batch, lr=RATE, precision="32-true", devices=1, compile=True, log_every=max(steps // 2, 1))
+        settings = Settings(epochs=epochs, batch=batch, lr=RATE, devices=1, compile=True, log_every=max(steps // 2, 1))
         training = Training(recipe_of(given), given, settings, Path(folder))
         training.fit(lambda run, line: marks.append((line["step"], time.perf_counter())))
     (first, start), (last, end) = marks[0], marks[-1]
@@ -154,7 +156,7 @@ def single(name: str, items: int, batch: int, epochs: int, rounds: int) -> dict[
     given = dataset(items)
     steps = items // batch * epochs
     groups: dict[str, dict[str, Any]] = {
-        "counterpoint": {"counterpoint": ours, "bare": bare},
+        "counterpoint": {"counterpoint": ours, "bare": bare, "as fit does": partial(ours, precision="auto")},
         "compiled": {"compiled": compiled},
         "lightly": {"lightly": lightly},
     }
@@ -201,7 +203,8 @@ def main() -> None:
     overhead = median["bare"] / median["counterpoint"] - 1
     print(f"overhead of our loop over the bare one: {overhead:+.1%}")
     if "lightly" in median:
-        print(f"against lightly's loop: {median['counterpoint'] / median['lightly']:.1f}×")
+        for name in ("counterpoint", "as fit does", "compiled"):
+            print(f"{name} against lightly's loop: {median[name] / median['lightly']:.1f}×")
     if chosen.profile:
         profile(dataset(chosen.items), chosen.batch, chosen.profile)
     if chosen.json:

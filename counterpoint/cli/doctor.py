@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-CORE = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "pyarrow", "pyyaml", "rich", "typer")
-EXTRAS = {
-    "image": ("pillow", "timm", "torchvision"),
-    "text": ("transformers", "tokenizers"),
-    "data": ("datasets", "pandas"),
-    "graph": ("torch-geometric", "networkx"),
-    "audio": ("soundfile",),
-    "volume": ("nibabel",),
-    "index": ("faiss-cpu",),
-    "report": ("matplotlib", "openTSNE", "pillow"),
-    "demo": ("mlxtend",),
-}
+FOR_USERS = ("image", "text", "decoding", "data", "graph", "audio", "volume", "index", "report", "demo")  # extras that are listed
+
+
+def _wanted() -> dict[str, list[str]]:
+    """ "" → what is always needed, extra → what it brings, from the metadata of the installed package."""
+    found: dict[str, list[str]] = {"": [], **{extra: [] for extra in FOR_USERS}}
+    for line in requires("counterpoint") or ():
+        name, extra = re.match(r"[\w.-]+", line), re.search(r"extra *== *['\"]([\w-]+)", line)
+        if name and name[0] != "counterpoint" and (key := extra[1] if extra else "") in found:
+            found[key].append(name[0])
+    return found
 
 
 def examine(as_json: bool = False) -> int:
@@ -30,12 +30,13 @@ def examine(as_json: bool = False) -> int:
 
     import counterpoint
 
+    wanted = _wanted()
     found: dict[str, Any] = {
         "counterpoint": counterpoint.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "core": {name: _version(name) for name in CORE},
-        "extras": {extra: {name: _version(name) for name in members} for extra, members in EXTRAS.items()},
+        "core": {name: _version(name) for name in wanted.pop("")},
+        "extras": {extra: {name: _version(name) for name in members} for extra, members in wanted.items()},
         "devices": _devices(torch),
         "threads": torch.get_num_threads(),
         "COUNTERPOINT_DATA": os.environ.get("COUNTERPOINT_DATA"),

@@ -38,9 +38,19 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        grad = grads[0].contiguous().clone()
-        dist.all_reduce(grad)  # reduce-scatter does not exist for gloo
-        return grad[rank() * ctx.n : (rank() + 1) * ctx.n]
+        return _sum_and_share(grads[0].contiguous(), ctx.n)
+
+
+def _sum_and_share(whole: Tensor, n: int) -> Tensor:
+    """The sum over processes of (W · n, d), of which each gets its own n rows."""
+    own = whole.new_empty(n, *whole.shape[1:])
+    try:
+        dist.reduce_scatter_tensor(own, whole)
+    except RuntimeError:  # gloo of older torch has none and says so on every process alike
+        whole = whole.clone()
+        dist.all_reduce(whole)
+        own = whole[rank() * n : (rank() + 1) * n]
+    return own
 
 
 def _gather(x: Tensor) -> Tensor:
