@@ -20,15 +20,26 @@ Keys = dict[str, Tensor]
 Decibel = Annotated[float, Range(-120, 120)]
 
 
-def _silent(x: Tensor) -> tuple[Tensor, Tensor]:
+def _silent(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The waves with silence for NaN, and where NaN was: None where there is none, as their sum tells."""
     if x.dim() != 3:
         raise DataError(f"waves of shape {tuple(x.shape)} were given; a batch is (items, channels, samples)")
-    return x.nan_to_num(0.0), x.isnan()
+    return (x, None) if bool(x.sum().isfinite()) else (x.nan_to_num(0.0), x.isnan())
+
+
+def _again(view: Tensor, gap: Tensor | None) -> Tensor:
+    """NaN where it was."""
+    return view if gap is None else view.masked_fill(gap, float("nan"))
+
+
+def _pieces(x: Tensor, start: Tensor, length: int) -> Tensor:
+    """(b, …, length): of each item what begins at its start along the last axis."""
+    return x.unfold(-1, length, 1)[torch.arange(len(x), device=x.device), ..., start, :]
 
 
 def _level(x: Tensor) -> Tensor:
     """(b,) root mean square."""
-    return x.square().mean((1, 2)).sqrt()
+    return torch.linalg.vector_norm(x, dim=(1, 2)) / math.sqrt(x.shape[1] * x.shape[2])
 
 
 def gain(x: Tensor, generator: Generator, *, decibel: tuple[Decibel, Decibel] = (-6.0, 6.0), invert: Share = 0.5) -> tuple[Tensor, Keys]:
@@ -50,8 +61,8 @@ def noise(x: Tensor, generator: Generator, *, ratio: tuple[Decibel, Decibel] = (
     clean, gap = _silent(x)
     above = draw.uniform(x, generator, ratio[0], ratio[1], len(x))
     width = _level(clean) * 10.0 ** (-above / 20.0)
-    view = clean + draw.normal(x, generator, *x.shape) * width[:, None, None]
-    return view.masked_fill(gap, float("nan")), {"ratio": above}
+    view = draw.normal(x, generator, *x.shape).mul_(width[:, None, None]).add_(clean)
+    return _again(view, gap), {"ratio": above}
 
 
 def shift(x: Tensor, generator: Generator, *, share: Share = 0.25, around: bool = False) -> tuple[Tensor, Keys]:
@@ -63,11 +74,9 @@ def shift(x: Tensor, generator: Generator, *, share: Share = 0.25, around: bool 
     clean, gap = _silent(x)
     t = x.shape[2]
     step = (draw.uniform(x, generator, -share, share, len(x)) * t).round().long()
-    places = torch.arange(t, device=x.device) - step[:, None]
-    view = clean.gather(2, (places % t)[:, None].expand(-1, x.shape[1], -1))
-    if not around:
-        view = view.masked_fill(((places < 0) | (places >= t))[:, None], 0.0)
-    return view.masked_fill(gap, float("nan")), {"shift": step}
+    reach = math.ceil(share * t)
+    view = _pieces(torch.cat([clean] * 2, 2), -step % t, t) if around else _pieces(F.pad(clean, (reach, reach)), reach - step, t)
+    return _again(view, gap), {"shift": step}
 
 
 def speed(x: Tensor, generator: Generator, *, factor: tuple[Positive, Positive] = (0.9, 1.1)) -> tuple[Tensor, Keys]:
@@ -79,7 +88,7 @@ def speed(x: Tensor, generator: Generator, *, factor: tuple[Positive, Positive] 
     pace = draw.uniform(x, generator, math.log(factor[0]), math.log(factor[1]), len(x)).exp_()
     places = torch.arange(x.shape[2], device=x.device) * pace[:, None]
     view = series.at(clean, places).masked_fill((places > x.shape[2] - 1)[:, None], 0.0)
-    return view.masked_fill(gap, float("nan")), {"speed": pace}
+    return _again(view, gap), {"speed": pace}
 
 
 def stretch(
@@ -106,7 +115,7 @@ def stretch(
     # each frame turns on by what the original turned between its two neighbours
     phase = torch.cat([spectrum[:, :, :1].angle(), (second.angle() - first.angle())[:, :, :-1]], 2).cumsum(2)
     view = torch.istft(torch.polar(size, phase), window, hop, window=shape, length=t)
-    return view.view(b, c, t).masked_fill(gap, float("nan")), {"speed": pace}
+    return _again(view.view(b, c, t), gap), {"speed": pace}
 
 
 def reverb(
@@ -130,7 +139,7 @@ def reverb(
     amount = draw.uniform(x, generator, 0.0, wet, b)[:, None, None]
     view = (1 - amount) * clean + amount * answer
     view = view * (_level(clean) / _level(view).clamp(min=1e-12))[:, None, None]
-    return view.masked_fill(gap, float("nan")), {"decay": decay, "wet": amount[:, 0, 0]}
+    return _again(view, gap), {"decay": decay, "wet": amount[:, 0, 0]}
 
 
 def crop(x: Tensor, generator: Generator, *, samples: Count) -> tuple[Tensor, Keys]:
@@ -142,9 +151,7 @@ def crop(x: Tensor, generator: Generator, *, samples: Count) -> tuple[Tensor, Ke
     if samples > t:
         x, t = F.pad(x, (0, samples - t)), samples
     start = draw.integers(x, generator, 0, t - samples + 1, len(x))
-    places = start[:, None] + torch.arange(samples, device=x.device)
-    index = places.view(len(x), *[1] * (x.dim() - 2), samples).expand(*x.shape[:-1], samples)
-    return x.gather(x.dim() - 1, index), {"start": start}
+    return _pieces(x, start, samples), {"start": start}
 
 
 def bands(
