@@ -61,10 +61,12 @@ def questions(seed: int, count: int) -> list[tuple[str, str, str, str]]:
     return made
 
 
-def trial(seed: int, *, weight: NotNegative | Weight = "divergence", count: Count = 24, batch: Count = 36) -> dict[str, float]:
+def trial(
+    seed: int, *, weight: NotNegative | Weight = "divergence", least: NotNegative = 0.0, count: Count = 24, batch: Count = 36
+) -> dict[str, float]:
     """Share of answers that name the right city and no other city of the list: "confirmed", "contradicted", "unrelated", and their "mean".
 
-    weight: as in `adacad.contrast_logits`.
+    weight, least: as in `adacad.contrast_logits`.
     count: countries asked about.
     batch: questions at once.
     """
@@ -73,9 +75,9 @@ def trial(seed: int, *, weight: NotNegative | Weight = "divergence", count: Coun
     right: dict[str, list[bool]] = {}
     for begin in range(0, len(asked), batch):
         part = asked[begin : begin + batch]
-        for (case, _, _, truth), text in zip(
-            part, adacad(model, tokenizer, [c for _, c, _, _ in part], [q for _, _, q, _ in part], weight=weight, tokens=6, prompts=PROMPTS)
-        ):
+        how = {"weight": weight, "least": least, "tokens": 6, "prompts": PROMPTS}
+        texts = adacad(model, tokenizer, [c for _, c, _, _ in part], [q for _, _, q, _ in part], **how)
+        for (case, _, _, truth), text in zip(part, texts):
             named = {city for city in CAPITALS.values() if city.lower() in text.lower()}
             right.setdefault(case, []).append(named == {truth})
     found = {case: float(np.mean(hits)) for case, hits in right.items()}
