@@ -64,4 +64,6 @@ CLAIM = Claim(
         "prototypes never frozen": {"freeze": 0.0},
     },
     paper="ImageNet linear, ResNet-50: 70.1 with two crops and 74.6 with multi-crop at 400 epochs; above SimCLR at small batches",
+    note="Codes want a softer softmax at this size than the paper's 0.1: on 5,000 digits of MNIST, seed 7, 0.2 gave a kNN of 0.912, "
+    "0.1 gave 0.678, and SimCLR 0.947. Small crops are no help here (two crops alone 0.315).",
 )

@@ -87,7 +87,6 @@ def run_claim(
         "method": _short(figures["method"][claim.metric]),
         "difference": gap,
         "verdict": verdict(gap, claim.direction),
-        "note": claim.note,
         "seconds": round(time.monotonic() - begun, 1),
         "threads": torch.get_num_threads(),
         "machine": platform.processor() or platform.machine(),

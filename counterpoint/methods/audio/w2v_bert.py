@@ -67,4 +67,7 @@ CLAIM = Claim(
     settings={"epochs": 15, "batch": 32, "lr": 0.001},
     arms={"baseline": {"predict": 0.0}, "prediction only": {"contrast": 0.0}},
     paper="LibriSpeech, pre-trained on Libri-Light 60k h: 5 to 10 % fewer word errors than conformer wav2vec 2.0 and than HuBERT",
+    note="225 steps on 600 spoken digits: no arm reaches the untrained network (0.917), whose filters on a spectrogram are enough for "
+    "ten words. The prediction narrows the embedding (effective rank 11 in place of 18): its units are those of a quantiser that "
+    "knows little yet.",
 )

@@ -55,4 +55,9 @@ CLAIM = Claim(
         "no penalty": {"objective.heads.compute.loss.penalty": 0.0},
     },
     paper="consistent gains over SimCLR, MoCo and Barlow Twins, larger with more kinds of augmentation",
+    note="What the parts do, seed 7, 10 epochs, kNN: temperatures held at 0.2, one head and all negatives 0.357, which is DCL (0.360 "
+    "with that projector, SimCLR 0.364); with three heads 0.332; of the 64 hardest negatives only 0.327; with learned "
+    "temperatures 0.339, and 0.246 after 25 epochs. By then the hardest negatives have a cosine of 0.998 to their anchor: for "
+    "the loss it is cheaper to raise their temperature than to push them away. The network on pairs seeing rows as constants "
+    "(0.322) or a penalty of 1 (0.322) slows that, and no more.",
 )

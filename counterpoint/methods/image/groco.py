@@ -33,4 +33,6 @@ CLAIM = Claim(
     settings={"epochs": 10, "batch": 256, "lr": 2e-3, "encoder.backbone.channels": (16, 32, 64)},
     arms={"baseline": "simclr", "gradient to all": {"objective.contrast.loss.detach": False}},
     paper="ImageNet 20-NN 60.5 / 62.9 / 65.3 at 100 / 200 / 800 epochs with two views, above vanilla contrastive training",
+    note="Sorting compares the positives with the 10 nearest negatives of an anchor alone, which is little in so few steps; the "
+    "gradient to the anchor only, as published, is right (0.346, to all 0.316).",
 )

@@ -87,4 +87,7 @@ CLAIM = Claim(
         "two steps": {"contrast": "moco", "weight": 1.0},
     },
     paper="end to end on the task and a contrast beats pre-training and a head; best are a Transformer, squared error and MoCo",
+    note="The months to forecast lie 1.3 standard deviations below those learned from and vary a third as much. Repeating the last "
+    "value has an error of 0.035 and a ridge regression on the window 0.029; every network is far from both, and end to end, "
+    "the study's winner, farther than a ridge regression on what it embeds (0.081).",
 )
