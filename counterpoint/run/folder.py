@@ -8,6 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +203,14 @@ def fingerprint(given: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    import scipy
-    import sklearn
-
+    found = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}  # importing them for that takes a second and more
     return {
-        "python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__, "scipy": scipy.__version__,
-        "scikit-learn": sklearn.__version__, "threads": str(torch.get_num_threads()), "machine": platform.machine(),
-    }  # fmt: skip
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        **found,
+        "threads": str(torch.get_num_threads()),
+        "machine": platform.machine(),
+    }
 
 
 def now() -> str:
