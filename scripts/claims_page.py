@@ -71,8 +71,9 @@ def page() -> str:
         link = f"[`{one['slug']}`](#{one['slug'].replace('_', '-')})"
         figures = [shown(one["baseline"]), shown(one["method"])]
         metric = one["metric"] + (" (lower is better)" if one["direction"] == "lower" else "")
-        rows.append([paper, link, f"`{one['data']}`", metric, *figures, verdict(one)])
-    lines += [*table(["paper", "method", "data", "metric", "baseline", "method", "verdict"], rows), ""]
+        data = one["data"] if " " in one["data"] else f"`{one['data']}`"  # a sentence has to wrap
+        rows.append([paper, link, verdict(one), metric, *figures, data])
+    lines += [*table(["paper", "method", "verdict", "metric", "baseline", "method", "data"], rows), ""]
     for one in found:
         lines += section(one)
     return "\n".join(lines).rstrip() + "\n"
