@@ -33,7 +33,7 @@ check: $(VENV)/.installed-dev ## style, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(VENV)/.installed-dev ## put every file into shape, the method table of the README and docs/claims.md too
+format: $(VENV)/.installed-dev ## put every file into shape, docs/claims.md too
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/python scripts/docs.py write

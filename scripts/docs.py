@@ -1,7 +1,6 @@
 """Documentation that is made from the code: method table and pages, reference of every option. There is no list to keep by hand.
 
-As a hook of mkdocs (see mkdocs.yml) it adds the pages to the site. As a script, `python scripts/docs.py write` writes the method
-table into README.md between its markers, and docs/claims.md.
+As a hook of mkdocs (see mkdocs.yml) it adds the pages to the site. As a script, `python scripts/docs.py write` writes docs/claims.md.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-BEGIN, END = "<!-- methods: made by scripts/docs.py -->", "<!-- end of methods -->"
 PARTS = {
     "views": "How related observations of an item are made.",
     "encoders": "Networks, heads, teachers, queues.",
@@ -264,19 +262,11 @@ def on_files(files: Any, config: Any) -> Any:
 # ---- the script --------------------------------------------------------------------------------------------------------------
 
 
-def readme(text: str) -> str:
-    """README.md with the method table of today."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{method_table()}\n{END}{after}"
-
-
 def fresh() -> dict[Path, str]:
     """Files that are committed and made: their content as it should be today."""
     import claims_page
 
-    path = ROOT / "README.md"
-    return {path: readme(path.read_text(encoding="utf-8")), ROOT / "docs" / "claims.md": claims_page.page()}
+    return {ROOT / "docs" / "claims.md": claims_page.page()}
 
 
 def main(arguments: list[str]) -> int:

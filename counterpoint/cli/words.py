@@ -73,12 +73,14 @@ def write_vectors(path: Path, vectors: np.ndarray, ids: np.ndarray) -> None:
 
 
 def print_methods(cards: Sequence[dict[str, Any]]) -> None:
+    """A line each: of what a method changes the slots, which `methods show` spells out."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("method", "paper", "family", "kinds", "changes", "needs"):
+    for heading in ("method", "paper", "family", "changes", "data"):
         table.add_column(heading, no_wrap=heading == "method")
     for card in cards:
         paper = "" if card["paper"] is None else f"{card['paper']:03d}"
-        table.add_row(card["slug"], paper, card["family"], *(", ".join(card[k]) for k in ("kinds", "changes", "needs")))
+        slots = dict.fromkeys(path.split(".")[0] for path in card["changes"])
+        table.add_row(card["slug"], paper, card["family"], ", ".join(slots), "; ".join([", ".join(card["kinds"]), *card["needs"]]))
     Console().print(table)
 
 
