@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +42,9 @@ def smollm() -> tuple[Any, Any]:
     bars.disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": places[0].name, "local_files_only": True}
     tokenizer = transformers.AutoTokenizer.from_pretrained(places[0].parent, **where)
-    return transformers.AutoModelForCausalLM.from_pretrained(places[0].parent, **where).eval(), tokenizer
+    with contextlib.redirect_stderr(io.StringIO()):  # a bar that cannot be turned off
+        model = transformers.AutoModelForCausalLM.from_pretrained(places[0].parent, **where).eval()
+    return model, tokenizer
 
 
 def questions(seed: int, count: int) -> list[tuple[str, str, str, str]]:
