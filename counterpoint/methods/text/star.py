@@ -34,7 +34,7 @@ def star(spec: Spec, *, author: str = "label", each: Count = 4, temperature: Pos
 
 
 CLAIM = Claim(
-    data="clinc150[3000]",
+    data="clinc150[1500]",
     metric="knn",
     settings={"epochs": 8, "batch": 128, "lr": 2e-3},
     arms={
