@@ -9,7 +9,7 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
     compiled       that with `compile`, its compiling not counted
     lightly        lightly's transform in a DataLoader of two workers, its NTXentLoss, the same network and optimiser
 
-The first three take turns in one process, so that a busy machine harms all alike; the overhead is that of the medians. `--profile`
+The first three take turns in one process, in changing order, so that a busy machine harms all alike; the overhead is that of the medians. `--profile`
 writes where the time of our step goes. CHANNELS=16,32,64 in the environment makes the network smaller. Prints a table, `--json FILE` writes
 the figures beside those of other networks (benchmarks/results/training.json).
 """
@@ -162,8 +162,10 @@ def single(name: str, items: int, batch: int, epochs: int, rounds: int) -> dict[
     }
     contenders = groups[name]
     found: dict[str, list[float]] = {key: [] for key in contenders}
+    names = list(contenders)
     for turn in range(rounds + 1):
-        for key, run in contenders.items():
+        for key in names[turn % len(names) :] + names[: turn % len(names)]:  # who comes after whom changes
+            run = contenders[key]
             counted = steps if key != "lightly" else steps - 1
             seconds = run(given, batch, epochs if turn else 1)
             if turn:

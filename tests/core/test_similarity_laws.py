@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterpoint.core import similarity
 from counterpoint.core.errors import OptionError
-from counterpoint.core.similarity import Pairs, Relation, Scores, plan
+from counterpoint.core.similarity import Pairs, Relation, Scores, plan, tiles
 
 
 def rows_of(n: int, d: int = 8, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -280,3 +280,16 @@ def test_no_pairs_at_all_give_zero_with_a_graph() -> None:
     assert a.grad is not None
     assert (a.grad == 0).all()
     assert (similarity.positives_lse(scores, pairs) == -math.inf).all()
+
+
+def test_a_tile_on_the_diagonal_is_mirrored_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for worth in (2, 10**9):
+        monkeypatch.setitem(plan.TILE, "cpu", 9)
+        monkeypatch.setattr(plan, "KEEP", 0)
+        monkeypatch.setattr(tiles, "_WORTH", worth)
+        z = rows_of(26, seed=3).requires_grad_()
+        value = nt_xent(similarity.cosine(z, z).divide(0.2), two_views(26))
+        found.append((value.detach(), torch.autograd.grad(value.square().sum(), z)[0]))
+    for one, two in zip(*found):
+        torch.testing.assert_close(one, two)

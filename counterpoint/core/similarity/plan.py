@@ -11,7 +11,7 @@ from counterpoint.core.similarity.edges import Codes, codes, edges_of, is_plain,
 from counterpoint.core.similarity.relation import Relation, edge_numbers
 
 TILE = {"cpu": 1024, "cuda": 4096}  # measured: 512 … 1,024 on CPUs
-KEEP = 12 << 20  # this many exponentials, 48 MiB, are kept for the backward, which need not make them again
+KEEP = 15 << 20  # this many exponentials, 60 MiB, are kept for the backward, which need not make them again
 _SMALL = 96  # groups are put together up to this many rows, so that a tile is worth its calls
 
 

@@ -20,6 +20,7 @@ from counterpoint.core.similarity.plan import Cell, Plan
 
 HIGH = 80.0  # exponents are kept between −80 and 80
 BITS = math.log2(math.e)
+_WORTH = 256  # rows of half a tile from which copying is cheaper than multiplying
 _MASKED = -1e38  # a score that is no candidate, where a maximum is taken
 
 
@@ -68,8 +69,14 @@ class Tiles:
 
     def scores(self, left: Tensor, cell: Cell, fresh: bool = False) -> Tensor:
         """The scores of a cell in their unit."""
-        S = self.blank(cell, fresh)
-        torch.mm(left, self.C[cell.c0 : cell.c1].T, out=S)
+        S, C = self.blank(cell, fresh), self.C[cell.c0 : cell.c1]
+        half = len(C) // 2
+        if self.plan.symmetric and cell.r0 == cell.c0 and half >= _WORTH:  # a tile on the diagonal mirrors itself: a quarter is copied
+            torch.mm(left[:half], C.T, out=S[:half])
+            torch.mm(left[half:], C[half:].T, out=S[half:, half:])
+            S[half:, :half] = S[:half, half:].T
+        else:
+            torch.mm(left, C.T, out=S)
         if self._row is not None:
             S.add_(self._row[cell.r0 : cell.r1, None])
         if self._column is not None:
