@@ -50,7 +50,7 @@ CLAIM = Claim(
     settings={"epochs": 20, "batch": 16, "encoder.backbone.channels": (8, 16, 32), "encoder.backbone.stem": 8},
     arms={"hard labels": {"hard": True}, "cells not apart": {"apart": 0.0}},
     paper="better Dice and accuracy than training from scratch and than earlier self-supervision on six downstream tasks",
-    note="On made bodies and, as a further try, on adrenal glands cut from CT scans, judged by position, not by segmentation. "
+    note="On made bodies and, as a further try, on shapes of adrenal glands from CT scans, judged by position, not by segmentation. "
     "SimCLR unlearns position (the untrained encoder has 0.73), VoCo learns it, but the raw voxels of a piece tell it still "
     "better (0.89). Hard labels, and cells not held apart, do as well: the softness of the labels made no difference here. "
     "With 40 epochs and seeds 0 and 1: SimCLR 0.76 and 0.71, VoCo 0.86 and 0.86, hard labels 0.87 and 0.88, cells not apart "
