@@ -57,7 +57,7 @@ def adaptive(
     pull = (-guard(own.scores, counted[:, None]) / tau + beta * _omega(tau, dimension)).sum(1)
     far = similarity.top_k(scores, pairs, hardest, over="negatives")
     tau = cool(far.columns)
-    here = torch.isfinite(far.scores)
+    here = far.columns >= 0
     heated = (guard(far.scores, here) / tau).masked_fill(~here & counted[:, None], -torch.inf)
     share = heated.softmax(1)
     push = heated.logsumexp(1) - beta * (share * _omega(tau, dimension)).sum(1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from counterpoint.core.errors import OptionError
 from counterpoint.core.options import NotNegative, Share
 from counterpoint.core.recipe import RowLoss
 from counterpoint.losses.rows import aligned, full_precision, no_autocast
@@ -64,11 +65,14 @@ def barlow_twins(first: Tensor, second: Tensor, *, off_diagonal: NotNegative = 5
 def whitening(first: Tensor, second: Tensor, *, shrink: Share = 0.01) -> RowLoss:
     """Agreement after whitening the batch (Ermolov et al., "Whitening for Self-Supervised Representation Learning", ICML 2021).
 
-    L_i = 2 − 2 cos(W_a (a_i − ā), W_b (b_i − b̄)),   W = inverse Cholesky factor of (1 − ε) Σ + ε I, Σ the covariance of the batch.
+    L_i = 2 − 2 cos(W_a (a_i − ā), W_b (b_i − b̄)),   W = inverse Cholesky factor of (1 − ε) Σ + ε (tr Σ / d) I, Σ the batch's covariance.
+    The paper has ε I, with ε = 0 in its runs; relative to the mean variance (Ledoit and Wolf, 2004) the loss sees no size of the rows.
     Collapsed rows cannot be whitened apart, so no negatives are needed. Rows should outnumber columns, several times over: with n ≤ d
     whitening makes any rows orthogonal and the loss learns little. Chance: 2.
 
-    shrink: ε in [0, 1], how far the covariance is drawn to the identity before it is inverted; 0 needs n > d.
+    shrink: ε in [0, 1], how far the covariance is drawn to a multiple of the identity before it is inverted; 0 needs n > d.
+
+    Raises OptionError where the covariance has no inverse (ε = 0 with n ≤ d, or with columns that repeat each other).
     """
     aligned("whitening", first, second)
     with no_autocast(first):
@@ -81,9 +85,24 @@ def whitening(first: Tensor, second: Tensor, *, shrink: Share = 0.01) -> RowLoss
 
 def _whiten(z: Tensor, shrink: float) -> Tensor:
     z = _centred(z)
-    identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-    covariance = (1 - shrink) * (z.T @ z) / (len(z) - 1) + max(shrink, 1e-6) * identity
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), z.T, upper=False).T
+    n, d = z.shape
+    if not z.numel():
+        return z
+    # The rows' size drops out in the end; without it here no square over- or underflows.
+    size = z.detach().abs().max()
+    if not bool(torch.isfinite(size)):
+        return z * torch.nan
+    z = z / size if bool(size > 0) else z
+    covariance = z.T @ z / (n - 1)
+    spread = covariance.diagonal().mean() if bool(size > 0) else torch.ones_like(size)
+    shrunk = (1 - shrink) * covariance + shrink * spread * torch.eye(d, dtype=z.dtype, device=z.device)
+    factor, wrong = torch.linalg.cholesky_ex(shrunk)
+    if bool(wrong):
+        raise OptionError(
+            f"whitening: with shrink = {shrink} the covariance of {n} rows of width {d} has no inverse; "
+            "give several times more rows than columns, or a larger shrink"
+        )
+    return torch.linalg.solve_triangular(factor, z.T, upper=False).T
 
 
 def _centred(z: Tensor) -> Tensor:
@@ -91,7 +110,7 @@ def _centred(z: Tensor) -> Tensor:
 
 
 def _off_diagonal_squares(matrix: Tensor) -> Tensor:
-    return matrix.square().sum() - matrix.diagonal().square().sum()
+    return (matrix - torch.diag(matrix.diagonal())).square().sum()  # no difference of sums: it is NaN where both are infinite
 
 
 def _nothing(a: Tensor, b: Tensor) -> RowLoss:

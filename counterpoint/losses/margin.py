@@ -96,12 +96,13 @@ def triplet(
     _, negative, there = weights(scores, pairs)
     counted = there & (negative > 0)
     most = int(similarity.positive_count(pairs).max()) if len(counted) else 0
-    own = similarity.top_k(scores, pairs, max(most, 1), over="positives").scores
+    near = similarity.top_k(scores, pairs, max(most, 1), over="positives")
+    own, known = near.scores, near.columns >= 0  # by place, not by score: a NaN is there
     hardest = similarity.top_k(scores, pairs, 1).scores[:, 0] if mining == "hardest" else None
     total, number = 0 * guard(own[:, :1], counted[:, None]).sum(1), torch.zeros_like(negative)
     inside = _Step(0.0, margin if mining == "semi_hard" else float("inf"))
     for slot in range(own.shape[1]):
-        here = torch.isfinite(own[:, slot]) & counted
+        here = known[:, slot] & counted
         threshold = margin - guard(own[:, slot], here)
         if hardest is not None:
             cost = relu(guard(hardest, here) + threshold)

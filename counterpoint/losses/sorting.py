@@ -67,11 +67,13 @@ def groco(scores: Scores, pairs: Pairs, *, nearest: Count = 10, steepness: Posit
     if detach and scores.dense is None:
         scores = replace(scores, candidates=scores.candidates.detach())
     count = similarity.positive_count(pairs)
-    own = similarity.top_k(scores, pairs, max(int(count.max()) if len(count) else 0, 1), over="positives").scores.flip(1)
-    own = own.gather(1, torch.isinf(own).to(torch.int8).argsort(dim=1, stable=True))  # ascending, what is missing last
-    low = similarity.top_k(scores, pairs, nearest, over="negatives").scores.flip(1)  # ascending, what is missing first
-    values, border = torch.cat([low, own], 1), low.shape[1]
-    there = torch.isfinite(values)
+    near = similarity.top_k(scores, pairs, max(int(count.max()) if len(count) else 0, 1), over="positives")
+    far = similarity.top_k(scores, pairs, nearest, over="negatives")
+    # By place, not by score: a NaN is there, and shows. Ascending; what is missing is first among negatives, last among positives.
+    here = (near.columns >= 0).flip(1)
+    last = (~here).to(torch.int8).argsort(dim=1, stable=True)
+    values = torch.cat([far.scores.flip(1), near.scores.flip(1).gather(1, last)], 1)
+    there, border = torch.cat([(far.columns >= 0).flip(1), here.gather(1, last)], 1), far.columns.shape[1]
     counted = there[:, :border].any(1) & there[:, border:].any(1)
     below = soft_ranks(guard(values, there), low=border, steepness=beta, present=there)
     right = torch.cat([below[:, :border], 1 - below[:, border:]], 1)
