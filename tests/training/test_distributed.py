@@ -1,123 +1,53 @@
 """Two gloo processes: loss and gradient of every objective that gathers equal those of one process with the global batch."""
 
+import inspect
 import socket
-from contextlib import nullcontext
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file, save_file
-from torch import nn
 
-from counterpoint import losses, pairs, terms
-from counterpoint.core.options import use
-from counterpoint.core.recipe import Contrast, Progress, Rows, Select, Term, View
+from counterpoint import losses
+from counterpoint.core import similarity
+from counterpoint.core.recipe import Rows
+from counterpoint.core.similarity import plan
 from counterpoint.training import distributed
-from counterpoint.training.step import gradients
+from tests.training.objectives import DRAWN, ELSEWHERE, ITEMS, OBJECTIVES, WORLD, RankByRank, Toy, parts_of, step, terms_of
+from tests.watch import Watch
 
-WORLD, ITEMS, WIDTH = 2, 12, 6
-
-
-def contrast(loss, rule=None, **more):
-    return Contrast(rule or use(pairs.same), loss, **more)
+MANY = 256  # items, two rows each, where memory is watched; and twice as many
 
 
-def paired(loss):
-    return Term(use(terms.paired, loss=loss, first=Select("z", views=(0,)), second=Select("z", views=(1,))))
+def joined(rank, port):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
 
 
-OBJECTIVES = {
-    "info_nce": contrast(use(losses.info_nce, temperature=0.2)),
-    "decoupled": contrast(use(losses.decoupled, temperature=0.2)),
-    "decoupled_weighted": contrast(use(losses.decoupled, temperature=0.2, weighted=True)),
-    "supervised_out": contrast(use(losses.supervised, temperature=0.2), use(pairs.same, key="label")),
-    "supervised_in": contrast(use(losses.supervised, temperature=0.2, mean="in"), use(pairs.same, key="label")),
-    "sigmoid": contrast(use(losses.sigmoid)),
-    "cosine_regression": contrast(use(losses.cosine_regression), use(pairs.same, same_view=False)),
-    "info_nce_each": contrast(use(losses.info_nce, several="each", negatives="mean"), use(pairs.same, key="label")),
-    "margin": contrast(use(losses.margin)),
-    "triplet": contrast(use(losses.triplet, margin=1.0, mining="all"), use(pairs.same, key="label")),
-    "multi_similarity": contrast(use(losses.multi_similarity, negative=10.0), use(pairs.same, key="label")),
-    "cacr": contrast(use(losses.cacr)),
-    "groco": contrast(use(losses.groco, nearest=5, detach=False)),
-    "reweighted": contrast(use(losses.reweighted, prior=0.1)),
-    "density_ratio": contrast(use(losses.density_ratio)),
-    "mixed_negatives": contrast(
-        use(losses.mixed_negatives, hardest=1, between=2, towards=0)
-    ),  # one negative: mixtures are no matter of chance
-    "proxies": contrast(use(losses.supervised), use(pairs.proxies, other="cluster"), candidates="centres"),
-    "boosted": Term(
-        use(terms.referenced, pairs=use(pairs.same), loss=use(losses.boosted), reference_anchors="old", reference_candidates="old")
-    ),
-    "similarity_distillation": Term(
-        use(
-            terms.referenced,
-            pairs=use(pairs.same),
-            loss=use(losses.similarity_distillation),
-            reference_anchors="old",
-            reference_candidates="old",
-        )
-    ),
-    "cluster_proxies": Term(use(terms.clustered, pairs=use(pairs.same), loss=use(losses.cluster_proxies), key="label")),
-    "distilled": Term(use(terms.distilled, loss=use(losses.distillation, centring="batch"), teacher="old")),
-    "queue": contrast(use(losses.info_nce, temperature=0.2), candidates=("z", "bank")),
-    "vicreg": paired(use(losses.vicreg)),
-    "barlow_twins": paired(use(losses.barlow_twins)),
-    "swapped": Term(use(terms.swapped)),
-    "of items": replace(paired(use(losses.vicreg, variance=0.0, covariance=0.0)), scope="item"),
-}
-
-
-class Toy(nn.Module):
-    """A linear map; prototypes and a bank beside it."""
-
-    def __init__(self):
-        super().__init__()
-        self.map = nn.Linear(5, WIDTH)
-        self.prototypes = nn.Parameter(torch.randn(4, WIDTH))
-        self.register_buffer("bank", torch.randn(7, WIDTH))
-
-    def forward(self, views, now):
-        z = torch.cat([self.map(v.fields["x"]) for v in views])
-        keys = {k: torch.cat([v.keys[k] for v in views]) for k in views[0].keys}
-        keys["view"] = torch.arange(len(views)).repeat_interleave(len(views[0]))
-        stale = {"item": torch.arange(7) + 100}
-        return {
-            "z": Rows(z, keys, False, ("global", "global")),
-            "prototypes": Rows(self.prototypes, {"item": -torch.ones(4, dtype=torch.long)}, True),
-            "bank": Rows(self.bank, stale, True),
-            "old": Rows(z.detach() ** 2, keys, False, ("global", "global")),
-            "centres": Rows(self.prototypes, {"item": -torch.ones(4, dtype=torch.long), "cluster": torch.arange(4)}, True),
-        }
-
-
-def setting(name, chunk, part=slice(None)):
-    torch.manual_seed(0)
-    model = Toy()
-    x = torch.randn(2, ITEMS, 5)
-    item, label = torch.arange(ITEMS), torch.arange(ITEMS) % 3
-    views = [View("global", {"x": x[v][part]}, {"item": item[part], "label": label[part]}) for v in range(2)]
-    run = SimpleNamespace(
-        model=model, now=Progress(step=50, steps=100), chunk=chunk, seed=lambda purpose: None, autocast=nullcontext,
-        backward=lambda loss, inputs: loss.backward(inputs=list(inputs)),
-    )  # fmt: skip
-    log = {"loss": 0.0, "terms": {}}
-    learning = list(model.parameters())
-    gradients(run, views, {name: OBJECTIVES[name]}, {}, 1, learning, log, "test")
-    distributed.sum_gradients(learning)
-    found = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
-    return {**found, "loss": torch.as_tensor(log["loss"]).detach().reshape(1)}
+def share_of(rank, items):
+    return slice(rank * items // WORLD, (rank + 1) * items // WORLD)
 
 
 def worker(rank, port, folder, chunk):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
-    share = slice(rank * ITEMS // WORLD, (rank + 1) * ITEMS // WORLD)
+    joined(rank, port)
     found = {}
     for name in OBJECTIVES:
-        found |= {f"{name}/{k}": v.contiguous() for k, v in setting(name, chunk, share).items()}
+        found |= {f"{name}/{k}": v.contiguous() for k, v in step(name, chunk, share_of(rank, ITEMS)).items()}
+    save_file(found, f"{folder}/{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+def watcher(rank, port, folder):
+    """At two sizes the largest tensor and the peak of what lives, with small tiles of which none is kept."""
+    joined(rank, port)
+    plan.TILE["cpu"], plan.KEEP = 64, 0
+    inspect.getmodule(losses.similarity_distillation)._STRIPE = 1 << 13
+    found = {}
+    for name in OBJECTIVES:
+        for items in (MANY, 2 * MANY):
+            with Watch() as watch:
+                step(name, items, share_of(rank, items), items=items, labels=items // 2)
+            found[f"{name}/{items}"] = torch.tensor([watch.largest, watch.peak])
     save_file(found, f"{folder}/{rank}.safetensors")
     torch.distributed.destroy_process_group()
 
@@ -128,23 +58,63 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def spawned(function, folder, *more):
+    multiprocessing.spawn(function, (free_port(), str(folder), *more), nprocs=WORLD)
+    return [load_file(folder / f"{rank}.safetensors") for rank in range(WORLD)]
+
+
 @pytest.fixture(scope="module", params=[100, 3], ids=["one pass", "two passes"])
 def two_processes(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(worker, (free_port(), str(folder), request.param), nprocs=WORLD)
-    return [load_file(folder / f"{rank}.safetensors") for rank in range(WORLD)]
+    return spawned(worker, tmp_path_factory.mktemp("processes"), request.param)
 
 
 @pytest.mark.two_process
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_loss_and_gradient_equal_those_of_one_process(two_processes, name):
-    wanted = setting(name, 100)
+    wanted = step(name, 100, make=RankByRank if name in DRAWN else Toy)
     assert any(v.abs().max() > 1e-6 for k, v in wanted.items() if k != "loss"), "the objective gives no gradient"
     for rank, found in enumerate(two_processes):
         for key, value in wanted.items():
             torch.testing.assert_close(
                 found[f"{name}/{key}"], value, rtol=1e-4, atol=1e-6, msg=lambda m, k=key, r=rank: f"rank {r}, {k}: {m}"
             )
+
+
+def test_every_loss_is_an_objective_or_says_why_not():
+    inside = {part.make.__name__ for name in OBJECTIVES for term in terms_of(name).values() for part in parts_of(term)}
+    tested = {name for name in losses.__all__ if name in inside}
+    assert tested | set(ELSEWHERE) == set(losses.__all__)
+    assert not tested & set(ELSEWHERE)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    return spawned(watcher, tmp_path_factory.mktemp("watched"))
+
+
+@pytest.mark.two_process
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_no_process_holds_the_scores(watched, name):
+    """Neither (N, N) nor its own anchors' (N / W, N), in one tensor or in many: twice the rows, twice the memory."""
+    for found in watched:
+        largest, peak = found[f"{name}/{2 * MANY}"].tolist()
+        assert 0 < largest < (4 * MANY) ** 2 / WORLD / 8
+        assert peak < 2.3 * found[f"{name}/{MANY}"][1]
+
+
+def test_the_watch_would_see_them(monkeypatch):
+    """A matrix of the own anchors' scores; and tiles that are small, but all kept."""
+    z = torch.randn(4 * MANY, 6)
+    with Watch() as watch:
+        similarity.cosine(z[: 2 * MANY], z).matrix().logsumexp(1)
+    assert watch.largest == (4 * MANY) ** 2 / WORLD
+    monkeypatch.setitem(plan.TILE, "cpu", 64)
+    peaks = []
+    for items in (MANY, 2 * MANY):
+        with Watch() as watch:
+            step("info_nce", items, items=items, labels=2)
+        peaks.append(watch.peak)
+    assert peaks[1] > 2.5 * peaks[0]
 
 
 def test_one_process_gathers_nothing():
