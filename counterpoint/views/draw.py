@@ -31,6 +31,13 @@ def integers(x: Tensor, generator: Generator, low: int, high: int, *shape: int) 
     return torch.randint(low, high, shape, generator=generator, device=generator.device).to(x.device, non_blocking=True)
 
 
+def starts(x: Tensor, generator: Generator, room: Tensor) -> Tensor:
+    """(b,) int64: for each item a whole number in 0 … room (b,), each as likely; 0 where the room is negative."""
+    spare = room.clamp(min=0)
+    numbers = torch.rand(room.shape, generator=generator, device=generator.device, dtype=torch.float64).to(x.device, non_blocking=True)
+    return (numbers * (spare + 1)).long().minimum(spare)
+
+
 def orders(x: Tensor, generator: Generator, rows: int, length: int) -> Tensor:
     """(rows, length) int64: an independent permutation of 0 … length − 1 in each row."""
     keys = torch.rand((rows, length), generator=generator, device=generator.device)

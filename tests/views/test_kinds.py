@@ -1,12 +1,10 @@
-"""Volumes, clips, sound, points and skeletons: each transform does what it says."""
-
-import math
+"""Volumes, clips, points and skeletons: each transform does what it says."""
 
 import pytest
 import torch
 
 from counterpoint.core.errors import DataError
-from counterpoint.views import audio, points, skeleton, video, volume
+from counterpoint.views import points, skeleton, video, volume
 
 G = torch.Generator
 STILL = {"brightness": 0.0, "contrast": 0.0, "noise": 0.0}
@@ -57,59 +55,6 @@ def test_a_moment_is_a_start_and_a_stride():
     assert set(keys["stride"].tolist()) == {1, 2, 3}
     with pytest.raises(DataError, match="13 frames of a clip of 12"):
         video.moment(x, G(), frames=13)
-
-
-def tone(n=4, samples=4000, cycles=200):
-    return torch.sin(torch.arange(samples) / samples * cycles * 2 * math.pi).expand(n, 1, samples).contiguous()
-
-
-def pitch(x):
-    return torch.fft.rfft(x[:, 0] * torch.hann_window(x.shape[2])).abs().argmax(1)
-
-
-def test_gain_noise_and_reverb_have_the_level_they_say():
-    x = tone(30)
-    view, keys = audio.gain(x, G().manual_seed(0))
-    assert torch.allclose(20 * (audio._level(view) / audio._level(x)).log10(), keys["gain"], atol=1e-3)
-    view, keys = audio.noise(x, G().manual_seed(0))
-    assert torch.allclose(20 * (audio._level(x) / audio._level(view - x)).log10(), keys["ratio"], atol=0.4)
-    view, keys = audio.reverb(x, G().manual_seed(0), rate=4000)
-    assert torch.allclose(audio._level(view), audio._level(x), rtol=1e-3)
-
-
-def test_reverb_is_a_convolution():
-    x = torch.zeros(1, 1, 2000)
-    x[0, 0, 100] = 1.0
-    view, _ = audio.reverb(x, G().manual_seed(0), rate=1000, seconds=(0.2, 0.2), wet=1.0)
-    energy = view[0, 0].square()
-    assert energy[:100].sum() < 1e-9 and energy[100:300].sum() > 50 * energy[500:].sum()
-
-
-def test_speed_moves_the_pitch_and_stretch_does_not():
-    x = tone()
-    faster, keys = audio.speed(x, G(), factor=(1.25, 1.25))
-    assert torch.allclose(keys["speed"], torch.full((4,), 1.25)) and bool((pitch(faster) - 250).abs().le(2).all())
-    longer, _ = audio.stretch(x, G(), factor=(0.8, 0.8), window=256)
-    assert bool((pitch(longer) - 200).abs().le(4).all())
-
-
-def test_shift_and_crop():
-    x = torch.arange(1.0, 101.0).expand(30, 1, 100).contiguous()
-    view, keys = audio.shift(x, G().manual_seed(0), share=0.3, around=True)
-    assert torch.equal(view[:, 0], torch.stack([row.roll(int(s)) for row, s in zip(x[:, 0], keys["shift"])]))
-    silent, keys = audio.shift(x, G().manual_seed(0), share=0.3)
-    assert torch.equal((silent == 0).sum((1, 2)), keys["shift"].abs())
-    piece, keys = audio.crop(x, G().manual_seed(0), samples=20)
-    assert torch.equal(piece[:, 0, 0], keys["start"] + 1.0) and piece.shape == (30, 1, 20)
-    assert audio.crop(x, G(), samples=120)[0][0, 0, 100:].eq(0).all()
-
-
-def test_bands_hide_whole_bands():
-    x = torch.ones(20, 1, 30, 40)
-    view, _ = audio.bands(x, G().manual_seed(0))
-    gone = view[:, 0] == 0
-    rows, columns = gone.all(2), gone.all(1)
-    assert torch.equal(gone, rows[:, :, None] | columns[:, None, :]) and bool(gone.any())
 
 
 def cloud(n=10):
@@ -182,8 +127,6 @@ def test_still_jitter_is_the_same_in_all_frames():
     [
         (volume.varied, (2, 3, 4, 5), "depth, height, width"),
         (video.simclr, (2, 3, 4, 5), "frames, height, width"),
-        (audio.noise, (2, 5), "channels, samples"),
-        (audio.bands, (2, 1, 5), "bands, frames"),
         (points.rotate, (2, 2, 5), "3 or more channels"),
         (skeleton.joints, (2, 3, 5), "frames, joints"),
     ],
