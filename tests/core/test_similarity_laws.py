@@ -280,16 +280,3 @@ def test_no_pairs_at_all_give_zero_with_a_graph() -> None:
     assert a.grad is not None
     assert (a.grad == 0).all()
     assert (similarity.positives_lse(scores, pairs) == -math.inf).all()
-
-
-def test_a_tile_on_the_diagonal_is_mirrored_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for worth in (2, 10**9):
-        monkeypatch.setitem(plan.TILE, "cpu", 9)
-        monkeypatch.setattr(plan, "KEEP", 0)
-        monkeypatch.setattr(tiles, "_WORTH", worth)
-        z = rows_of(26, seed=3).requires_grad_()
-        value = nt_xent(similarity.cosine(z, z).divide(0.2), two_views(26))
-        found.append((value.detach(), torch.autograd.grad(value.square().sum(), z)[0]))
-    for one, two in zip(*found):
-        torch.testing.assert_close(one, two)

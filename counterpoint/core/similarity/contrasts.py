@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterpoint.core.similarity.precision import full_precision
 from counterpoint.core.similarity.relation import Pairs, check_shape
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.small import small_contrast, small_two_way
-from counterpoint.core.similarity.statistics import full_precision, negatives_lse, positives_lse, two_way_lse
+from counterpoint.core.similarity.statistics import negatives_lse, positives_lse, two_way_lse
 
 
 @full_precision

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterpoint.core.similarity.precision import full_precision_backward
 from counterpoint.core.similarity.relation import Relation, edge_numbers, index_edges, numbered_edges
 
 PER_ROW = 32  # groups of up to about this many per row are cheaper as edges
@@ -188,6 +189,7 @@ class _EdgeScores(torch.autograd.Function):
         return out
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         A, C, rows, columns = ctx.saved_tensors
         dA = Spread.apply(gradient, C, rows, columns, len(A)) if ctx.needs_input_grad[0] else None  # type: ignore[no-untyped-call]
@@ -204,6 +206,7 @@ class Spread(torch.autograd.Function):
         return spread(w, x, rows, columns, n)
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         w, x, rows, columns = ctx.saved_tensors
         dw = _EdgeScores.apply(gradient, x, rows, columns) if ctx.needs_input_grad[0] else None  # type: ignore[no-untyped-call]

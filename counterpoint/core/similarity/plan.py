@@ -32,6 +32,7 @@ class Cell:
     edges: Tensor | None = None
     equal: tuple[int, ...] = ()
     kept: bool = False
+    free: bool = False  # every pair of it counts once
 
 
 @dataclass
@@ -60,11 +61,6 @@ class Plan:
         """Write zeros into the one tile there is, where the weight is zero (no soft weights)."""
         cell = self.stripes[0][2][0]
         self.mask(cell, E, 0.0, E.new_empty(E.numel() if cell.equal else 0))
-
-    def masks_nothing(self, cell: Cell) -> bool:
-        """Whether every pair of the cell counts once."""
-        free = not cell.diagonal and cell.edges is None and not cell.equal and not (cell.kept and self.inside is not None)
-        return free and not self.others and self.soft is None and self.column is None
 
     def mask(self, cell: Cell, E: Tensor, value: float, scratch: Tensor) -> Tensor | None:
         """Write `value` (0, or a large negative one) where the weight is zero; returns soft weights to multiply with, if there are."""
@@ -156,8 +152,11 @@ def _plan(relation: Relation, shape: tuple[int, int], device: torch.device, symm
         _put_edges(cells, torch.cat([e[0] for e in lists]), torch.cat([e[1] for e in lists]), plan, row_starts, column_starts)
     for k, (first, second) in enumerate(plan.equal):
         _put_keys(cells, k, first, second, row_starts, column_starts)
+    plain = not plan.others and plan.soft is None and plan.column is None
     stripes: dict[tuple[int, int], list[Cell]] = {}
     for cell in cells:
+        bare = not cell.diagonal and cell.edges is None and not cell.equal and not (cell.kept and plan.inside is not None)
+        cell.free = plain and bare
         stripes.setdefault((cell.r0, cell.r1), []).append(cell)
     plan.stripes = [(r0, r1, inner) for (r0, r1), inner in stripes.items()]
     return plan

@@ -13,6 +13,7 @@ from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.plan import Plan, plan_of
+from counterpoint.core.similarity.precision import full_precision_backward
 from counterpoint.core.similarity.relation import Relation
 from counterpoint.core.similarity.scores import DENSE_LIMIT, Scores
 from counterpoint.core.similarity.tiles import BITS, HIGH, Sums, Tiles, Turn, exp_sums, exp_turn, finish, function_sums, function_turn, pull
@@ -127,6 +128,7 @@ class _Tiled(torch.autograd.Function):
         return (rows, _back(sums.column_lse().to(A.dtype), plan.column_order)) if job.kind == "both" else (rows,)
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, *gradients: Tensor) -> Any:  # type: ignore[override]
         job, plan, sums = ctx.job, ctx.plan, ctx.sums
         inputs = ctx.saved_tensors

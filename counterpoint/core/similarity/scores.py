@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.core.errors import OptionError
+from counterpoint.core.similarity.precision import full_precision_backward
 
 DENSE_LIMIT = 1 << 24  # the largest n·m for which a whole matrix of scores may exist (64 MiB in float32)
 
@@ -178,6 +179,7 @@ class _Unit(torch.autograd.Function):
         return unit, inverse
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, gradient: Tensor | None, to_inverse: Tensor | None) -> Any:  # type: ignore[override]
         unit, inverse = ctx.saved_tensors
         found = None

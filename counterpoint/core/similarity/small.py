@@ -13,6 +13,7 @@ from torch import Tensor
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.edges import is_plain, is_self
+from counterpoint.core.similarity.precision import full_precision_backward
 from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.tiles import BITS, HIGH
@@ -119,6 +120,7 @@ class _Lse(torch.autograd.Function):
         return lse
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         A, C, E, mass = ctx.saved_tensors
         scale, symmetric, relation = ctx.more
@@ -142,6 +144,7 @@ class _Contrast(torch.autograd.Function):
         return loss[:, 0]
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         A, C, E, mass, loss = ctx.saved_tensors
         scale, symmetric, target, pairs = ctx.more
@@ -169,6 +172,7 @@ class _TwoWay(torch.autograd.Function):
         return loss.view(-1)
 
     @staticmethod
+    @full_precision_backward
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         A, C, E, masses, loss = ctx.saved_tensors
         scale, pairs = ctx.more

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
-from typing import Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,14 +12,13 @@ from torch import Tensor
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, weigh
+from counterpoint.core.similarity.precision import full_precision
 from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.small import small_lse
 from counterpoint.core.similarity.stream import stream_mass, top_columns
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Over = Literal["positives", "negatives", "candidates"]
 
 
@@ -29,20 +27,6 @@ class Top(NamedTuple):
 
     columns: Tensor
     scores: Tensor
-
-
-def full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Similarities are float32 at least, whatever autocast says."""
-
-    @wraps(function)
-    def wide(*args: P.args, **kwargs: P.kwargs) -> R:
-        kind = args[0].device.type  # type: ignore[attr-defined]
-        if not torch.is_autocast_enabled(kind):
-            return function(*args, **kwargs)
-        with torch.autocast(kind, enabled=False):
-            return function(*args, **kwargs)
-
-    return wide
 
 
 def relation_of(pairs: Pairs, over: Over | Relation) -> Relation:

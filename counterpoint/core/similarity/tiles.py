@@ -20,7 +20,6 @@ from counterpoint.core.similarity.plan import Cell, Plan
 
 HIGH = 80.0  # exponents are kept between −80 and 80
 BITS = math.log2(math.e)
-_WORTH = 256  # rows of half a tile from which copying is cheaper than multiplying
 _MASKED = -1e38  # a score that is no candidate, where a maximum is taken
 
 
@@ -42,18 +41,25 @@ class Tiles:
 
     def __post_init__(self) -> None:
         self._buffers: dict[int, Tensor] = {}
+        self._views: dict[tuple[int, int, int], Tensor] = {}
         self._row, self._column = (b if b is None or self.unit == 1.0 else b * self.unit for b in (self.row, self.column))
 
-    def buffer(self, number: int, size: int | None = None) -> Tensor:
+    def buffer(self, number: int) -> Tensor:
         """A flat buffer for one tile."""
         if number not in self._buffers:
             self._buffers[number] = self.A.new_empty(self.plan.size)
-        flat = self._buffers[number]
-        return flat if size is None else flat[:size]
+        return self._buffers[number]
 
     def like(self, number: int, E: Tensor) -> Tensor:
         """Another buffer in the shape of a tile."""
-        return self.buffer(number, E.numel()).view(E.shape)
+        return self._shaped(number, *E.shape)
+
+    def _shaped(self, number: int, height: int, width: int) -> Tensor:
+        """A buffer as a tile; tiles have few shapes."""
+        key = number, height, width
+        if key not in self._views:
+            self._views[key] = self.buffer(number)[: height * width].view(height, width)
+        return self._views[key]
 
     def left(self, r0: int, r1: int, unit: float | None = None) -> Tensor:
         """Scaled anchors of a stripe, in the unit of the scores."""
@@ -62,21 +68,13 @@ class Tiles:
             return A * (unit * (self.scale[r0:r1] if self.scale.dim() else self.scale))
         return A if self.scale * unit == 1.0 else A * (self.scale * unit)
 
-    def blank(self, cell: Cell, fresh: bool = False) -> Tensor:
-        """Room for the scores of a cell: buffer 0, or memory of its own."""
-        height, width = cell.r1 - cell.r0, cell.c1 - cell.c0
-        return self.A.new_empty(height, width) if fresh else self.buffer(0, height * width).view(height, width)
+    def blank(self, cell: Cell) -> Tensor:
+        """Room for the scores of a cell."""
+        return self._shaped(0, cell.r1 - cell.r0, cell.c1 - cell.c0)
 
-    def scores(self, left: Tensor, cell: Cell, fresh: bool = False) -> Tensor:
+    def scores(self, left: Tensor, cell: Cell) -> Tensor:
         """The scores of a cell in their unit."""
-        S, C = self.blank(cell, fresh), self.C[cell.c0 : cell.c1]
-        half = len(C) // 2
-        if self.plan.symmetric and cell.r0 == cell.c0 and half >= _WORTH:  # a tile on the diagonal mirrors itself: a quarter is copied
-            torch.mm(left[:half], C.T, out=S[:half])
-            torch.mm(left[half:], C[half:].T, out=S[half:, half:])
-            S[half:, :half] = S[:half, half:].T
-        else:
-            torch.mm(left, C.T, out=S)
+        S = torch.mm(left, self.C[cell.c0 : cell.c1].T, out=self.blank(cell))
         if self._row is not None:
             S.add_(self._row[cell.r0 : cell.r1, None])
         if self._column is not None:
@@ -136,67 +134,66 @@ def exp_sums(
     below = mass if plan.symmetric else tiles.A.new_zeros(m, dtype=torch.float64) if columns else None
     tops = tiles.A.new_full((n,), _MASKED) if shift is None else None
     pulled = torch.zeros_like(tiles.A) if pulling else None
-    common = (shift or 0.0) * BITS
+    common, clamped = (shift or 0.0) * BITS, wide or shift is None
     room = 0 if first or (tops is not None and not plan.single) else keep
     kept: dict[tuple[int, int], Tensor] = {}
+    fused = tops is None and not wide and moment is None
     for r0, r1, cells in plan.stripes:
-        left, rows = tiles.left(r0, r1), slice(r0, r1)
+        left, of_rows = tiles.left(r0, r1), mass[r0:r1]
         for cell in cells:
-            size = (r1 - r0) * (cell.c1 - cell.c0)
-            S = tiles.scores(left, cell, fresh=size <= room)
-            E = torch.mul(S, beta * BITS, out=tiles.like(1, S)) if first else S
-            if size <= room:
+            c0, c1 = cell.c0, cell.c1
+            S = E = tiles.scores(left, cell)
+            size = S.numel()
+            if first:
+                E = torch.mul(S, beta * BITS, out=tiles.like(1, S))
+            by = common if tops is None else _rise(plan, cell, E, tops, scratch, (mass, moment, pulled))
+            into = E
+            if size <= room:  # made in a buffer that the cache holds, its exponentials in memory of their own
                 room -= size
-                kept[r0, cell.c0] = E
-            if tops is not None:
-                plan.mask(cell, E, _MASKED, scratch)
-                top = torch.maximum(tops[rows], E.amax(1))
-                fade = (tops[rows] - top).exp2_()
-                tops[rows] = top
-                mass[rows] *= fade
-                if moment is not None:
-                    moment[rows] *= fade
-                if pulled is not None:
-                    pulled[rows] *= fade[:, None]
-            bare = tops is None and not wide and moment is None and plan.masks_nothing(cell)
-            if bare and kernels.usable(E):
-                sums = kernels.exponentials(E, common, below is not None and (cell.mirrored or not plan.symmetric))
-                mass[rows] += sums[0]
+                into = kept[r0, c0] = torch.empty_like(E)
+            if fused and cell.free and kernels.usable(E):
+                sums = kernels.exponentials(E if into is E else into.copy_(E), common, below is not None and (cell.mirrored or columns))
+                of_rows += sums[0]
                 if sums[1] is not None and below is not None:
-                    below[cell.c0 : cell.c1] += sums[1]
-                if pulled is not None:
-                    pulled[rows].addmm_(E, tiles.C[cell.c0 : cell.c1])
-                continue
-            _exp(E, common if tops is None else top[:, None], wide or tops is not None)
-            W = plan.mask(cell, E, 0.0, scratch)
-            if W is not None:
-                E.mul_(W)
-            mass[rows] += E.sum(1)
-            if below is not None and (cell.mirrored or not plan.symmetric):
-                below[cell.c0 : cell.c1] += E.sum(0)
+                    below[c0:c1] += sums[1]
+            else:
+                E = _exp(E, by, clamped, into)
+                if not cell.free:
+                    W = plan.mask(cell, E, 0.0, scratch)
+                    if W is not None:
+                        E.mul_(W)
+                of_rows += E.sum(1)
+                if below is not None and (cell.mirrored or columns):
+                    below[c0:c1] += E.sum(0)
             if pulled is not None:
-                pulled[rows].addmm_(E, tiles.C[cell.c0 : cell.c1])
+                pulled[r0:r1].addmm_(E, tiles.C[c0:c1])
             if moment is not None:
                 S.mul_(E)
-                moment[rows] += S.sum(1)
+                moment[r0:r1] += S.sum(1)
                 if cell.mirrored:
-                    moment[cell.c0 : cell.c1] += S.sum(0)
-    return Sums(
-        mass,
-        moment,
-        common if tops is None else tops,
-        None if plan.symmetric else below,
-        pulled,
-        kept,
-    )
+                    moment[c0:c1] += S.sum(0)
+    return Sums(mass, moment, common if tops is None else tops, None if plan.symmetric else below, pulled, kept)
 
 
-def _exp(E: Tensor, shift: float | Tensor, wide: bool) -> Tensor:
+def _rise(plan: Plan, cell: Cell, E: Tensor, tops: Tensor, scratch: Tensor, sums: tuple[Tensor | None, ...]) -> Tensor:
+    """The rows' maxima so far, (rows, 1), with this cell's; what was summed under lower ones is brought to them."""
+    plan.mask(cell, E, _MASKED, scratch)
+    rows = slice(cell.r0, cell.r1)
+    top = torch.maximum(tops[rows], E.amax(1))
+    fade = (tops[rows] - top).exp2_()
+    tops[rows] = top
+    for total in sums:
+        if total is not None:
+            total[rows] *= fade if total.dim() == 1 else fade[:, None]
+    return top[:, None]
+
+
+def _exp(E: Tensor, shift: float | Tensor, wide: bool, out: Tensor) -> Tensor:
     if isinstance(shift, Tensor) or shift:
         E.sub_(shift)
     if wide:
         E.clamp_(-HIGH * BITS, HIGH * BITS)
-    return E.exp2_()
+    return torch.exp2(E, out=out)
 
 
 def function_sums(tiles: Tiles, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -251,11 +248,11 @@ def exp_turn(
             return torch.mul(kept, factor(x, below, cell, 2, S), out=S)
         E = S if y is None and tiles.unit == BITS else torch.mul(S, beta * BITS, out=tiles.like(1, S))
         shift = sums.shift[cell.r0 : cell.r1, None] if isinstance(sums.shift, Tensor) else sums.shift
-        bare = y is None and not wide and not isinstance(shift, Tensor) and below is not None and plan.masks_nothing(cell)
+        bare = cell.free and y is None and not wide and not isinstance(shift, Tensor) and below is not None
         if bare and kernels.usable(E):
             return kernels.gradient(E, float(shift), x[cell.r0 : cell.r1], below[cell.c0 : cell.c1])  # type: ignore[index, arg-type]
-        _exp(E, shift, wide or isinstance(shift, Tensor))
-        W = plan.mask(cell, E, 0.0, scratch)
+        _exp(E, shift, wide or isinstance(shift, Tensor), E)
+        W = None if cell.free else plan.mask(cell, E, 0.0, scratch)
         if W is not None:
             E.mul_(W)
         if y is None:
@@ -305,16 +302,16 @@ def pull(tiles: Tiles, turn: Turn, needs: tuple[bool, bool, bool, bool, bool], k
     drow = A.new_zeros(n) if needs[3] else None
     dcolumn = A.new_zeros(m) if needs[4] else None
     for r0, r1, cells in plan.stripes:
-        left = tiles.left(r0, r1)
-        natural = left if tiles.unit == 1.0 or plan.symmetric or dC is None else tiles.left(r0, r1, 1.0)
+        left, to_rows = tiles.left(r0, r1), None if D is None else D[r0:r1]
+        plain = tiles.unit == 1.0 or plan.symmetric or dC is None
+        under = A[r0:r1] if plan.symmetric else left if plain else tiles.left(r0, r1, 1.0)
         for cell in cells:
-            S = tiles.blank(cell) if (r0, cell.c0) in kept else tiles.scores(left, cell)
-            G = turn(cell, S)
             c0, c1 = cell.c0, cell.c1
-            if D is not None:
-                D[r0:r1].addmm_(G, C[c0:c1])
+            G = turn(cell, tiles.blank(cell) if (r0, c0) in kept else tiles.scores(left, cell))
+            if to_rows is not None:
+                to_rows.addmm_(G, C[c0:c1])
             if dC is not None and (cell.mirrored or not plan.symmetric):
-                dC[c0:c1].addmm_(G.T, A[r0:r1] if plan.symmetric else natural)
+                dC[c0:c1].addmm_(G.T, under)
             if drow is not None:
                 drow[r0:r1] += G.sum(1)
                 if cell.mirrored:
