@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from counterpoint.core.options import Share
 from counterpoint.views import draw
-from counterpoint.views.graph import _edges, _keep, _pair_noise
+from counterpoint.views.links import edges_of, features_of, kept_edges, pair_noise
 
 By = Literal["degree", "pagerank", "eigenvector"]
 
@@ -34,14 +34,14 @@ def adaptive(
     by: centrality c of a node.
     most: highest probability of any edge or column.
     """
-    links, nodes = _edges(graph)
+    links, nodes = edges_of(graph)
+    x = features_of(graph)
     c = centrality(links, nodes, by)
     view = dict(graph)
     if links.shape[1]:
         log = c.clamp(min=float(c[c > 0].min())).log()
         gone = _probability((log[links[0]] + log[links[1]]) / 2, edges, most)
-        view = _keep(view, _pair_noise(links, nodes, generator) >= gone)
-    x = graph["x"]
+        view = kept_edges(view, pair_noise(links, nodes, generator) >= gone)
     weight = (c @ x.abs().float()).clamp(min=1e-12).log()
     hidden = draw.uniform(x, generator, 0.0, 1.0, x.shape[1]) < _probability(weight, features, most)
     return {**view, "x": x.masked_fill(hidden, 0.0)}, {}

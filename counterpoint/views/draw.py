@@ -52,11 +52,17 @@ def partners(x: Tensor, generator: Generator, rows: int) -> Tensor:
     return (torch.arange(rows, device=x.device) + step) % rows
 
 
-def beta(x: Tensor, generator: Generator, alpha: float, rows: int) -> Tensor:
-    """(rows,) numbers from Beta(alpha, alpha), as a ratio of two gamma draws."""
-    shape = torch.full((2, rows), float(alpha), device=generator.device, dtype=torch.float64)
-    first, second = torch._standard_gamma(shape, generator=generator).clamp_(min=1e-30).unbind(0)
-    return (first / (first + second)).float().to(x.device, non_blocking=True)
+def beta(x: Tensor, generator: Generator, alpha: float, rows: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """(rows,) numbers from Beta(alpha, alpha), given that they lie in [low, high]: the inverse of the distribution at uniform places."""
+    from scipy.special import betainc, betaincinv  # the law has no inverse in torch
+
+    place = torch.rand(rows, generator=generator, device=generator.device, dtype=torch.float64)
+    if alpha == 1.0:
+        found = place.mul_(high - low).add_(low)
+    else:
+        ends = betainc(alpha, alpha, [low, high])
+        found = torch.from_numpy(betaincinv(alpha, alpha, ends[0] + (ends[1] - ends[0]) * place.cpu().numpy()).reshape(rows))
+    return found.float().clamp_(low, high).to(x.device, non_blocking=True)
 
 
 def pieces(device: torch.device, items: int, values: int, most: int = 1 << 17) -> list[slice]:

@@ -1,13 +1,12 @@
 """Views of graphs: one large graph, or many small ones laid side by side. Memory and time are linear in nodes and edges.
 
-A graph is a mapping {"x": (n, f) features, "edge_index": (2, e) int64, "edge_weight": (e,) optional, "batch": (n,) the small graph
+A graph is a mapping {"x": (n, f) features, "edge_index": (2, e) int64 or int32, "edge_weight": (e,) optional, "batch": (n,) the small graph
 that each node is in, optional}. A view is a new mapping of the same form over the same n nodes, so that rows of two views match;
 nodes that are left out lose their edges and their features and are marked in the key "kept". Keys are per node, (n,).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,12 +14,11 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from counterpoint.core.errors import DataError
 from counterpoint.core.options import Count, Part, Share
 from counterpoint.core.recipe import Graph as Nodes
 from counterpoint.views import draw, masking
+from counterpoint.views.links import Graph, batch_of, by_graph, edges_of, features_of, kept_edges, neighbours, pair_noise, walked
 
-Graph = Mapping[str, Any]
 Keys = dict[str, Tensor]
 
 
@@ -34,40 +32,15 @@ def applied(transform: Part, x: Any, generator: Generator) -> tuple[Any, Keys]:
     return replace(x, parts=made), {name: values[x.rows] for name, values in done.items()}
 
 
-def _edges(graph: Graph) -> tuple[Tensor, int]:
-    """(2, e) and n, checked."""
-    edges = graph.get("edge_index")
-    if not isinstance(edges, Tensor) or edges.dim() != 2 or len(edges) != 2:
-        raise DataError(f'a graph needs "edge_index" of shape (2, edges); this one has {sorted(graph)}')
-    nodes = len(graph["x"]) if "x" in graph else int(edges.max()) + 1 if edges.numel() else 0
-    return edges, nodes
-
-
-def _keep(graph: Graph, keep: Tensor) -> dict[str, Any]:
-    """The graph with the edges of the mask `keep` (e,) only."""
-    more = {"edge_weight": graph["edge_weight"][keep]} if graph.get("edge_weight") is not None else {}
-    return {**graph, "edge_index": graph["edge_index"][:, keep], **more}
-
-
-def _pair_noise(edges: Tensor, nodes: int, generator: Generator) -> Tensor:
-    """(e,) uniform numbers, equal for both directions of an edge: a hash of the unordered pair with a random salt."""
-    salt = draw.integers(edges, generator, 1, 1 << 62, 2)
-    mixed = torch.minimum(edges[0], edges[1]).mul_(nodes).add_(torch.maximum(edges[0], edges[1])).add_(salt[0])
-    for factor in (0x5851F42D4C957F2D, 0x2545F4914F6CDD1D):  # multiply and fold: 64-bit arithmetic that wraps around
-        mixed.mul_(factor)
-        mixed.bitwise_xor_((mixed >> 32).bitwise_and_(0xFFFFFFFF)).add_(salt[1])
-    return (mixed >> 20).bitwise_and_(0xFFFFFF).float().mul_(1.0 / (1 << 24))
-
-
 def drop_edges(graph: Graph, generator: Generator, *, share: Share = 0.3, undirected: bool = True) -> tuple[dict[str, Any], Keys]:
     """Edges left out (GRACE, Zhu et al. 2020).
 
     share: probability of each edge.
     undirected: both directions of an edge are left out together.
     """
-    edges, nodes = _edges(graph)
-    noise = _pair_noise(edges, nodes, generator) if undirected else draw.uniform(edges, generator, 0.0, 1.0, edges.shape[1])
-    return _keep(graph, noise >= share), {}
+    edges, nodes = edges_of(graph)
+    noise = pair_noise(edges, nodes, generator) if undirected else draw.uniform(edges, generator, 0.0, 1.0, edges.shape[1])
+    return kept_edges(graph, noise >= share), {}
 
 
 def add_edges(graph: Graph, generator: Generator, *, share: Share = 0.1, undirected: bool = True) -> tuple[dict[str, Any], Keys]:
@@ -76,16 +49,16 @@ def add_edges(graph: Graph, generator: Generator, *, share: Share = 0.1, undirec
     share: number of new edges over that of old ones.
     undirected: each new edge is added in both directions.
     """
-    edges, nodes = _edges(graph)
+    edges, nodes = edges_of(graph)
     count = round(edges.shape[1] * share / (2 if undirected else 1))
     first = draw.integers(edges, generator, 0, max(nodes, 1), count)
-    if graph.get("batch") is None:
+    batch = batch_of(graph, nodes)
+    if batch is None:
         second = draw.integers(edges, generator, 0, max(nodes, 1), count)
-    else:  # nodes of one small graph stand together
-        sizes = torch.bincount(graph["batch"])
-        starts = sizes.cumsum(0) - sizes
-        of = graph["batch"][first]
-        second = starts[of] + (draw.uniform(edges, generator, 0.0, 1.0, count) * sizes[of]).long()
+    else:
+        order, starts, sizes = by_graph(batch, generator)
+        of = batch[first]
+        second = order[starts[of] + (draw.uniform(edges, generator, 0.0, 1.0, count) * sizes[of]).long()]
     made = torch.stack([first, second])[:, first != second]
     made = torch.cat([made, made.flip(0)], 1) if undirected else made
     view = {**graph, "edge_index": torch.cat([edges, made], 1)}
@@ -100,18 +73,19 @@ def mask_features(
     """Features set to 0.
 
     share: share of what is hidden.
-    by: whole columns, the same for all nodes (GRACE), or single values of each node.
+    by: whole columns, the same for all nodes of a graph (GRACE), drawn anew for each of several small ones; or single values of each node.
     """
-    x = graph if isinstance(graph, Tensor) else graph["x"]
-    shape = (1, x.shape[1]) if by == "column" else x.shape
-    hidden = masking.mask(torch.ones(shape, dtype=torch.bool, device=x.device), generator, share=share)
-    view = x.masked_fill(hidden, 0.0)
+    x = graph if isinstance(graph, Tensor) else features_of(graph)
+    batch = None if isinstance(graph, Tensor) or by == "value" else batch_of(graph, len(x))
+    count = len(x) if by == "value" else 1 if batch is None else int(batch.max()) + 1 if len(batch) else 0
+    hidden = masking.mask(torch.ones(count, x.shape[1], dtype=torch.bool, device=x.device), generator, share=share)
+    view = x.masked_fill(hidden if batch is None else hidden[batch], 0.0)
     return view if isinstance(graph, Tensor) else {**graph, "x": view}, {}
 
 
 def _without(graph: Graph, kept: Tensor) -> tuple[dict[str, Any], Keys]:
-    edges, _ = _edges(graph)
-    view = _keep(graph, kept[edges[0]] & kept[edges[1]])
+    edges, _ = edges_of(graph)
+    view = kept_edges(graph, kept[edges[0]] & kept[edges[1]])
     if "x" in graph:
         view["x"] = torch.where(kept[:, None], graph["x"], 0.0)
     return view, {"kept": kept}
@@ -122,39 +96,31 @@ def drop_nodes(graph: Graph, generator: Generator, *, share: Share = 0.2) -> tup
 
     share: probability of each node.
     """
-    edges, nodes = _edges(graph)
+    edges, nodes = edges_of(graph)
     return _without(graph, ~draw.chance(edges, generator, share, nodes))
 
 
-def _rows(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours in one list: (targets sorted by source, start of each node, degree of each node)."""
-    degree = torch.bincount(edges[0], minlength=nodes)
-    return edges[1][edges[0].argsort()], degree.cumsum(0) - degree, degree
-
-
-def _walk(at: Tensor, rows: tuple[Tensor, Tensor, Tensor], generator: Generator) -> Tensor:
-    """One random step from each of the nodes `at`; a node without neighbours stays."""
-    targets, start, degree = rows
-    if not len(targets):
-        return at
-    step = (draw.uniform(at, generator, 0.0, 1.0, *at.shape).double() * degree[at]).long()
-    reached = targets[(start[at] + step).clamp(max=len(targets) - 1)]
-    return torch.where(degree[at] > 0, reached, at)
-
-
 def subgraph(graph: Graph, generator: Generator, *, roots: Share = 0.2, steps: Count = 10) -> tuple[dict[str, Any], Keys]:
-    """The nodes that random walks from some roots come by (GraphCL, You et al. 2020); the others are left out.
+    """The nodes that random walks come by (GraphCL, You et al. 2020); the others are left out.
 
-    roots: share of the nodes from which a walk starts.
+    In one graph each walk begins at a node of its own. Of several small ones ("batch") all walks of a graph begin at one of its nodes, so
+    that a connected part of every graph stays; along links both ways, that is, as molecules have them.
+
+    roots: walks over nodes; one at least, of several small graphs one in each.
     steps: length of a walk.
     """
-    edges, nodes = _edges(graph)
-    rows = _rows(edges, nodes)
-    at = draw.orders(edges, generator, 1, nodes)[0, : max(1, round(nodes * roots))]
+    edges, nodes = edges_of(graph)
+    rows, batch = neighbours(edges, nodes), batch_of(graph, nodes)
+    if batch is None:
+        at = draw.orders(edges, generator, 1, nodes)[0, : max(1, round(nodes * roots))]
+    else:
+        order, starts, sizes = by_graph(batch, generator)
+        there = sizes > 0
+        at = order[starts[there]].repeat_interleave((sizes[there] * roots).round().long().clamp(min=1))
     kept = torch.zeros(nodes, dtype=torch.bool, device=edges.device)
     kept[at] = True
     for _ in range(steps):
-        at = _walk(at, rows, generator)
+        at = walked(at, rows, generator)
         kept[at] = True
     return _without(graph, kept)
 
@@ -172,13 +138,13 @@ def diffuse(
     steps: longest walk; (1 − alpha)^steps of them are cut.
     least: edges with less weight are left out.
     """
-    edges, nodes = _edges(graph)
-    rows = _rows(edges, nodes)
+    edges, nodes = edges_of(graph)
+    rows = neighbours(edges, nodes)
     source = torch.arange(nodes, device=edges.device).repeat_interleave(walks)
     at, going = source.clone(), torch.arange(len(source), device=edges.device)
     for _ in range(steps):
         going = going[~draw.chance(edges, generator, alpha, len(going))]
-        at[going] = _walk(at[going], rows, generator)
+        at[going] = walked(at[going], rows, generator)
     pairs, counts = (source * nodes + at).unique(return_counts=True)
     weight = counts / walks
     strong = weight >= least
@@ -199,7 +165,7 @@ def low_rank(graph: Graph, generator: Generator, *, rank: Count = 8, passes: Cou
     passes: products with the adjacency and its transpose that sharpen the range.
     fixed: whether it starts from the same random numbers whatever the generator, and is computed once for a graph.
     """
-    edges, nodes = _edges(graph)
+    edges, nodes = edges_of(graph)
     known = _factors.setdefault(edges, {}) if fixed and graph.get("edge_weight") is None else {}
     if (rank, passes) in known:
         return {**graph, "factors": known[rank, passes]}, {}

@@ -18,13 +18,11 @@ Keys = dict[str, Tensor]
 def mixup(x: Tensor, generator: Generator, *, alpha: Positive = 1.0, least: Share = 0.5) -> tuple[Tensor, Keys]:
     """share × item + (1 − share) × another item (Zhang et al. 2018, "mixup"). Missing values (NaN) stay missing if the item's own are.
 
-    alpha: share ~ Beta(alpha, alpha).
+    alpha: share ~ Beta(alpha, alpha), given that it is at least `least`.
     least: the item keeps at least this share, or the view would be the other item's.
     """
     b = len(x)
-    share = draw.beta(x, generator, alpha, b)
-    share = torch.maximum(share, 1.0 - share) if least >= 0.5 else share
-    share = share.clamp(min=least)
+    share = draw.beta(x, generator, alpha, b, low=least)
     partner = draw.partners(x, generator, b)
     weight = share.view(-1, *[1] * (x.dim() - 1))
     x = colour.floats(x)
@@ -36,12 +34,12 @@ def mixup(x: Tensor, generator: Generator, *, alpha: Positive = 1.0, least: Shar
 def cutmix(x: Tensor, generator: Generator, *, alpha: Positive = 1.0, most: Share = 0.5) -> tuple[Tensor, Keys]:
     """A rectangle of another item's picture is pasted over this one's, in its place (Yun et al. 2019, "CutMix").
 
-    alpha: the area's share ~ Beta(alpha, alpha).
-    most: largest share of the area that is pasted.
+    alpha: the area's share ~ Beta(alpha, alpha), given that it is at most `most`.
+    most: largest share of the area that is pasted, up to whole pixels.
     """
     b, _, height, width = x.shape
     x = colour.floats(x)
-    side = draw.beta(x, generator, alpha, b).clamp(max=most).sqrt()
+    side = draw.beta(x, generator, alpha, b, high=most).sqrt()
     h, w = (side * height).round(), (side * width).round()
     place = draw.uniform(x, generator, 0.0, 1.0, 2, b)
     boxes = torch.stack([(place[0] * (height - h + 1)).floor(), (place[1] * (width - w + 1)).floor(), h, w], 1)

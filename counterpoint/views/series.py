@@ -2,6 +2,7 @@
 
 Lengths: a place past the end is one after which all values of the item are NaN. Transforms that move time work inside each
 item's own length and give back the same t, so that ragged batches stay ragged and nothing of one item leaks into padding.
+`data.read` marks what is missing by NaN and refuses inf: a missing value stays missing, and where time moves is not read across.
 """
 
 from __future__ import annotations
@@ -10,39 +11,13 @@ from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from counterpoint.core.errors import DataError
 from counterpoint.core.options import Count, NotNegative, Positive, Range, Share
 from counterpoint.views import draw, masking
+from counterpoint.views.clock import at, lengths, piece, spectrum, steps, uneven
 
 Keys = dict[str, Tensor]
 Part01 = tuple[Share, Share]
-
-
-def lengths(x: Tensor) -> Tensor:
-    """(b,) int64: places up to the last one where any channel has a value."""
-    if x.dim() != 3:
-        raise DataError(f"series of shape {tuple(x.shape)} were given; a batch is (items, channels, time)")
-    known = (~x.isnan()).any(1)
-    places = torch.arange(1, x.shape[2] + 1, device=x.device)
-    return (known * places).amax(1)
-
-
-def at(x: Tensor, places: Tensor) -> Tensor:
-    """x (b, c, t) read at real-valued places (b, t') with linear interpolation; NaN places, and NaN neighbours, give NaN."""
-    t = x.shape[2]
-    low = places.nan_to_num(0.0).floor().clamp(0, t - 1)
-    high = (low + 1).clamp(max=t - 1)
-    share = (places - low)[:, None]
-    take = [index.long()[:, None].expand(-1, x.shape[1], -1) for index in (low, high)]
-    first, second = x.gather(2, take[0]), x.gather(2, take[1])
-    second = torch.where((share <= 0) | second.isnan(), first, second)  # do not read beyond an exact hit or the end
-    return first + (second - first) * share
-
-
-def _steps(x: Tensor) -> Tensor:
-    return torch.arange(x.shape[2], device=x.device, dtype=torch.float32).expand(len(x), -1)
 
 
 def jitter(x: Tensor, generator: Generator, *, scale: NotNegative = 0.1) -> tuple[Tensor, Keys]:
@@ -86,31 +61,17 @@ def moved(
     return x + noise * draw.normal(x, generator, *x.shape) * done[2], {}
 
 
-def _clock(x: Tensor, generator: Generator, last: Tensor, strength: float, knots: int) -> Tensor:
-    """(b, t) increasing places from 0 to `last` (b, 1): time that runs faster here and slower there."""
-    steps = _steps(x)
-    coarse = (draw.normal(x, generator, len(x), 1, knots + 1) * strength).exp()
-    speed = F.interpolate(coarse, size=x.shape[2], mode="linear", align_corners=True)[:, 0] * (steps < last)
-    clock = speed.cumsum(1) - speed
-    return (clock / clock.gather(1, last.long()).clamp(min=1e-6) * last).minimum(last)
-
-
 def warp(x: Tensor, generator: Generator, *, strength: Annotated[float, Range(0, 0.9)] = 0.2, knots: Count = 4) -> tuple[Tensor, Keys]:
     """Time runs faster here and slower there: a smooth, increasing map of each item's own length onto itself.
+
+    Key "pace" (b, knots + 1): the speed at the knots, of which the relations count.
 
     strength: the speed varies by about ± this share.
     knots: the speed changes about this many times.
     """
     ends = lengths(x)[:, None]
-    view = at(x, _clock(x, generator, (ends - 1).clamp(min=0).float(), strength, knots))
-    return view.masked_fill((_steps(x) >= ends)[:, None], float("nan")), {}
-
-
-def _piece(x: Tensor, generator: Generator, ends: Tensor, share: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """(start, size) (b,) of a random piece of each item's own length, in whole steps."""
-    part = draw.uniform(x, generator, share[0], share[1], len(x))
-    size = (part * ends).round().clamp(min=2).minimum(ends)
-    return (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (ends - size + 1)).floor(), size
+    places, pace = uneven(x, generator, (ends - 1).clamp(min=0).float(), strength, knots)
+    return at(x, places).masked_fill((steps(x) >= ends)[:, None], float("nan")), {"pace": pace}
 
 
 def window(
@@ -128,30 +89,34 @@ def window(
     warping: with `stretch`, the speed of time varies by about ± this share, in the same resampling.
     """
     ends = lengths(x).float()
-    start, size = _piece(x, generator, ends, share)
-    steps, last = _steps(x), (ends - 1).clamp(min=0)[:, None]
+    start, size = piece(x, generator, ends, share)
+    keys = {"window": torch.stack([start, start + size], 1)}
+    time, last = steps(x), (ends - 1).clamp(min=0)[:, None]
     if stretch:
-        clock = _clock(x, generator, last, warping, 4) if warping > 0 else steps.minimum(last)
+        clock = time.minimum(last)
+        if warping > 0:
+            clock, keys["pace"] = uneven(x, generator, last, warping, 4)
         places = start[:, None] + clock * ((size - 1).clamp(min=0)[:, None] / last.clamp(min=1))
     else:
-        places = start[:, None] + steps.minimum((size - 1).clamp(min=0)[:, None])
-    gone = steps >= (ends if stretch else size)[:, None]
-    return at(x, places).masked_fill(gone[:, None], float("nan")), {"window": torch.stack([start, start + size], 1)}
+        places = start[:, None] + time.minimum((size - 1).clamp(min=0)[:, None])
+    gone = time >= (ends if stretch else size)[:, None]
+    return at(x, places).masked_fill(gone[:, None], float("nan")), keys
 
 
 def permutation(x: Tensor, generator: Generator, *, pieces: Count = 4) -> tuple[Tensor, Keys]:
     """The series is cut into equal pieces, which are put together in another order (Um et al. 2017).
 
-    pieces: how many; their length is the item's own over this, a rest stays at the end.
+    pieces: how many, and no more than the item has steps; their length is the item's own over this, a rest stays at the end.
     """
     ends = lengths(x)
-    size = (ends // pieces).clamp(min=1)[:, None]
-    steps = _steps(x).long()
-    order = draw.orders(x, generator, len(x), pieces)
-    piece = (steps // size).clamp(max=pieces - 1)
-    moved = order.gather(1, piece) * size + steps % size
-    places = torch.where(steps < size * pieces, moved, steps).minimum((ends - 1).clamp(min=0)[:, None])
-    places = torch.where(steps < ends[:, None], places, steps)
+    count = ends.clamp(min=1, max=pieces)[:, None]
+    size = (ends[:, None] // count).clamp(min=1)
+    time, number = steps(x).long(), torch.arange(pieces, device=x.device)
+    lot = draw.uniform(x, generator, 0.0, 1.0, len(x), pieces)
+    order = torch.where(number < count, lot, 2.0 + number).argsort(1)  # pieces that are not there keep their number
+    which = (time // size).clamp(max=pieces - 1)
+    moved = order.gather(1, which) * size + time % size
+    places = torch.where(time < (size * count).minimum(ends[:, None]), moved, time)
     return x.gather(2, places[:, None].expand(-1, x.shape[1], -1)), {"order": order}
 
 
@@ -178,21 +143,36 @@ def mask(x: Tensor, generator: Generator, *, share: Share = 0.2, length: Count =
 def frequency(
     x: Tensor, generator: Generator, *, amplitude: NotNegative = 0.3, phase: NotNegative = 0.2, lost: Share = 0.1
 ) -> tuple[Tensor, Keys]:
-    """Change the spectrum: amplitudes times a random factor, phases moved, a share of the frequencies set to zero.
+    """Change the spectrum of each item's own length: amplitudes times a random factor, phases moved, some frequencies set to zero.
 
-    Missing values count as 0 in the transform and stay missing.
+    Missing values count as the mean in the transform and stay missing; the mean over what is there never changes. Keys: "lost", the share
+    of the frequencies that is gone, and "change", the root mean square of the complex factors less 1.
 
     amplitude: factors exp(normal × this), one per frequency and item.
     phase: standard deviation of the change of phase, in radians.
-    lost: share of frequencies removed; the mean is never changed.
+    lost: probability of a frequency to be removed.
     """
-    spectrum = torch.fft.rfft(x.nan_to_num(0.0))
-    b, _, bands = spectrum.shape
-    gain = (draw.normal(x, generator, b, 1, bands) * amplitude).exp_() * ~draw.chance(x, generator, lost, b, 1, bands)
-    angle = draw.normal(x, generator, b, 1, bands) * phase
-    gain[:, :, 0], angle[:, :, 0] = 1.0, 0.0
-    view = torch.fft.irfft(spectrum * torch.polar(gain, angle), n=x.shape[2])
-    return torch.where(x.isnan(), x, view), {}
+    b, _, t = x.shape
+    ends, known = lengths(x), ~x.isnan()
+    count = known.sum(2, keepdim=True).clamp(min=1)
+    mean = x.nan_to_num(0.0).sum(2, keepdim=True) / count
+    centred = torch.where(known, x - mean, 0.0)
+    bands, number = ends // 2, torch.arange(t // 2 + 1, device=x.device)
+    kept = ~draw.chance(x, generator, lost, b, t // 2 + 1)
+    size = (draw.normal(x, generator, b, t // 2 + 1) * amplitude).exp_() * kept
+    factor = torch.polar(size, draw.normal(x, generator, b, t // 2 + 1) * phase)
+    if bool((ends == t).all()):
+        moved = torch.fft.irfft(torch.fft.rfft(centred) * factor[:, None], n=t)
+    else:  # frequencies above half the length are those below it, turned the other way
+        place = torch.arange(t, device=x.device)
+        mirror = (ends[:, None] - place).clamp(min=0)
+        whole = torch.where(place <= mirror, factor.gather(1, place.minimum(mirror)), factor.conj().gather(1, place.minimum(mirror)))
+        moved = spectrum(spectrum(centred, ends) * whole[:, None], ends, back=True).real
+    moved = moved - torch.where(known, moved, 0.0).sum(2, keepdim=True) / count
+    own = (number > 0) & (number <= bands[:, None])
+    total = own.sum(1).clamp(min=1)
+    keys = {"lost": (own & ~kept).sum(1) / total, "change": (((factor - 1).abs().square() * own).sum(1) / total).sqrt()}
+    return torch.where(known, moved + mean, x), keys
 
 
 def varied(
@@ -224,7 +204,7 @@ def varied(
     if share != (1.0, 1.0):
         x, keys = window(x, generator, share=share, warping=warping)
     elif warping > 0:
-        x, _ = warp(x, generator, strength=warping)
+        x, keys = warp(x, generator, strength=warping)
     if spread > 0:
         x, done = scaling(x, generator, spread=spread)
         keys |= done

@@ -76,6 +76,7 @@ def hide(x: Tensor, generator: Generator, *, share: Share = 0.3) -> tuple[Tensor
 
     share: share of values.
     """
+    _numbers(x, None)
     gone = masking.mask(~x.isnan(), generator, share=share)
     return x.float().masked_fill(gone, float("nan")), {"hidden": gone}
 
@@ -86,18 +87,19 @@ def noise(
     """Noise on the numeric columns.
 
     scale: standard deviation in the column's own; with `quantile`, in shares of the rows (0.1 = a tenth of the ranks).
-    quantile: move each value to that of a row with a near rank in the batch, so that skewed columns keep their law.
+    quantile: move each value to that of a row with a near rank in the batch, mirrored at both ends, so that columns keep their law.
     numeric: how many leading columns are numbers; all where none.
     """
     width = _numbers(x, numeric)
     view, steps = x.float().clone(), draw.normal(x, generator, len(x), width) * scale
     if quantile:
         numbers = view[:, :width]
-        known = (~numbers.isnan()).sum(0, keepdim=True)
+        known = (~numbers.isnan()).sum(0, keepdim=True).clamp(min=1)
         ordered, place = numbers.sort(0)  # NaN is last
         rank = place.argsort(0)
-        target = (rank + steps * known).round().long().clamp(min=0)
-        moved = ordered.gather(0, torch.minimum(target, (known - 1).clamp(min=0)))
+        target = (rank + 0.5 + steps * known).double() % (2.0 * known)
+        target = torch.minimum(target, 2.0 * known - target)  # mirrored at both ends, or the extremes would be drawn too often
+        moved = ordered.gather(0, target.long().minimum(known - 1))
         view[:, :width] = torch.where(numbers.isnan(), numbers, moved)
     else:
         view[:, :width] += steps

@@ -8,6 +8,7 @@ import torch
 
 from counterpoint.core.errors import DataError
 from counterpoint.views import audio
+from tests.views.laws import ks
 
 G = torch.Generator
 NAN = float("nan")
@@ -100,18 +101,11 @@ def test_crops_begin_evenly_in_each_items_own_length():
     x, ends = ragged(4000)
     _, keys = audio.crop(x, G().manual_seed(1), samples=100)
     place = (keys["start"] + 0.5) / (ends - 100 + 1)
-    assert kolmogorov(place) < 1.63 / math.sqrt(4000)
+    assert ks(place) < 1.63 / math.sqrt(4000)
     frames = torch.randn(600, 1, 8, 40)
     frames[::2, :, :, 20:] = NAN
     view, keys = audio.crop(frames, G().manual_seed(0), samples=15)
     assert not bool(view.isnan().any()) and int(keys["start"][::2].max()) == 5 and int(keys["start"][1::2].max()) == 25
-
-
-def kolmogorov(u):
-    """Largest distance of the empirical law of u (n,) from the uniform one on [0, 1]."""
-    u = u.double().sort().values
-    steps = torch.arange(len(u) + 1, dtype=torch.float64) / len(u)
-    return float(torch.maximum((u - steps[:-1]).abs().max(), (steps[1:] - u).abs().max()))
 
 
 def test_level_and_shift_of_shorter_waves_are_those_of_the_wave():

@@ -8,7 +8,7 @@ from counterpoint import views
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Batch, Graph, Progress
-from counterpoint.views import graph
+from counterpoint.views import centrality, graph
 
 G = torch.Generator
 
@@ -130,3 +130,107 @@ def test_views_of_a_batch_see_the_links(make):
     assert all(pairs(v.fields["x"].parts["edge_index"]) < pairs(one["edge_index"]) for v in found)
     assert all(len(v) == 2 and v.keys["kept"].shape == (2,) and len(v.fields["x"]) == 2 for v in found)
     assert all(torch.equal(v.fields["x"].x[~v.keys["kept"]], torch.zeros(int((~v.keys["kept"]).sum()), 6)) for v in found)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_both_types_of_edges_keep_the_share_asked(kind):
+    """A hash of nodes × nodes does not fit into 32 bits: edges of int32 are counted in 64."""
+    big = made(50_000, 100_000)
+    big["edge_index"] = big["edge_index"].to(kind)
+    view, _ = graph.drop_edges(big, G().manual_seed(0), share=0.3)
+    kept = pairs(view["edge_index"])
+    assert abs(len(kept) / big["edge_index"].shape[1] - 0.7) < 0.006 and all((b, a) in kept for a, b in kept)
+    for make in (graph.add_edges, graph.drop_nodes, graph.subgraph, graph.varied, centrality.adaptive):
+        assert make(big, G().manual_seed(0))[0]["edge_index"].max() < 50_000
+    small = made(40, 90)
+    small["edge_index"] = small["edge_index"].to(kind)
+    assert graph.diffuse(small, G().manual_seed(0))[0]["edge_index"].max() < 40
+    assert graph.low_rank(small, G().manual_seed(0))[0]["factors"][0].shape == (40, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda e: e.float(), "whole numbers, int64 or int32; it is float32"),
+        (lambda e: e.bool(), "it is bool"),
+        (lambda e: e + 25, r"names node 5\d and there are 30 nodes \(0 … 29\)"),
+        (lambda e: e - 20, "names node -"),
+        (lambda e: e.T, r"shape \(2, edges\); it has \(\d+, 2\)"),
+    ],
+)
+def test_edges_that_are_none_are_refused(change, words):
+    one = made()
+    one["edge_index"] = change(one["edge_index"])
+    for make in (graph.drop_edges, graph.add_edges, graph.drop_nodes, graph.subgraph, graph.diffuse, graph.low_rank, centrality.adaptive):
+        with pytest.raises(DataError, match=words):
+            make(one, G().manual_seed(0))
+
+
+def test_a_graph_without_features():
+    one = {"edge_index": made()["edge_index"]}
+    for make in (graph.drop_edges, graph.diffuse, graph.subgraph, graph.varied, graph.low_rank):
+        assert "x" not in make(one, G().manual_seed(0))[0]
+    with pytest.raises(DataError, match='no features "x"'):
+        graph.mask_features(one, G())
+    with pytest.raises(DataError, match='no features "x"'):
+        centrality.adaptive(one, G())
+
+
+def molecules(count=60, seed=0):
+    """Small connected graphs of 1 to 12 nodes, side by side: trees with a few more links."""
+    sizes = torch.randint(1, 13, (count,), generator=G().manual_seed(seed)).tolist()
+    links, batch, start = [], [], 0
+    for i, size in enumerate(sizes):
+        for node in range(1, size):
+            other = int(torch.randint(0, node, (), generator=G().manual_seed(seed + 100 * i + node)))
+            links.append((start + node, start + other))
+        batch += [i] * size
+        start += size
+    edges = torch.tensor(links).T
+    return {"x": torch.ones(start, 6), "edge_index": torch.cat([edges, edges.flip(0)], 1), "batch": torch.tensor(batch)}
+
+
+def test_of_every_small_graph_a_connected_part_stays():
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    one = molecules()
+    for seed in range(5):
+        view, keys = graph.subgraph(one, G().manual_seed(seed), roots=0.3, steps=3)
+        kept, batch = keys["kept"], one["batch"]
+        assert torch.equal(batch[kept].unique(), torch.arange(60)), "none is empty"
+        source, target = view["edge_index"].numpy()
+        _, part = connected_components(coo_matrix((np.ones(len(source)), (source, target)), shape=(len(batch),) * 2), directed=False)
+        for i in range(60):
+            assert len(set(part[(kept & (batch == i)).numpy()])) == 1, "in one piece"
+    shares = torch.stack([torch.bincount(batch, kept.float()) / torch.bincount(batch) for kept in [keys["kept"]]])
+    assert 0.2 < shares.mean() < 0.95
+    mixed = torch.randperm(len(batch), generator=G().manual_seed(0))  # nodes of one graph need not stand together
+    place = mixed.argsort()
+    strewn = {"x": one["x"][mixed], "edge_index": place[one["edge_index"]], "batch": batch[mixed]}
+    kept = graph.subgraph(strewn, G().manual_seed(0))[1]["kept"]
+    assert torch.equal(strewn["batch"][kept].unique(), torch.arange(60))
+    edges = graph.add_edges(strewn, G().manual_seed(0), share=1.0)[0]["edge_index"]
+    assert torch.equal(strewn["batch"][edges[0]], strewn["batch"][edges[1]])
+
+
+def test_roots_are_drawn_evenly_in_each_small_graph():
+    one = {"x": torch.ones(4000, 2), "edge_index": torch.zeros(2, 0, dtype=torch.int64), "batch": torch.arange(4000) // 4}
+    kept = graph.subgraph(one, G().manual_seed(0), roots=0.0)[1]["kept"].view(1000, 4)
+    assert torch.equal(kept.sum(1), torch.ones(1000, dtype=torch.int64))
+    assert bool(((kept.float().mean(0) - 0.25).abs() < 4 * (0.1875 / 1000) ** 0.5).all())
+
+
+def test_columns_are_hidden_in_each_small_graph_by_itself():
+    one = molecules()
+    hidden = graph.mask_features(one, G().manual_seed(0), share=0.5)[0]["x"] == 0
+    first = torch.stack([hidden[one["batch"] == i][0] for i in range(60)])
+    assert torch.equal(hidden, first[one["batch"]]), "the same for all nodes of a graph"
+    assert torch.equal(first.sum(1), torch.full((60,), 3)) and len(first.unique(dim=0)) > 10
+
+
+def test_a_batch_of_another_length_is_refused():
+    one = made() | {"batch": torch.zeros(7, dtype=torch.int64)}
+    for make in (graph.subgraph, graph.add_edges, graph.mask_features):
+        with pytest.raises(DataError, match=r'"batch" .* 30 nodes'):
+            make(one, G().manual_seed(0))

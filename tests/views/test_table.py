@@ -5,6 +5,7 @@ import torch
 
 from counterpoint.core.errors import DataError
 from counterpoint.views import array, mixing, table
+from tests.views.laws import ks
 
 G = torch.Generator
 
@@ -86,6 +87,52 @@ def test_cutmix_pastes_the_share_it_says():
     assert keys["share"].min() >= 0.4
 
 
-def test_a_wrong_shape_is_refused():
-    with pytest.raises(DataError, match="rows, columns"):
-        table.corrupt(torch.randn(3, 4, 5), G())
+@pytest.mark.parametrize("scale", [0.05, 0.3, 1.0])
+def test_quantile_noise_keeps_the_law_of_a_column(scale):
+    """Ranks are mirrored at both ends, so that the extremes are drawn no more often than other rows."""
+    x = torch.randn(4000, 2, generator=G().manual_seed(0))
+    x[:, 1] = x[:, 1].exp()
+    x[::10, 0] = float("nan")
+    view, _ = table.noise(x, G().manual_seed(1), scale=scale, quantile=True)
+    for column in range(2):
+        before, after = (v[:, column][~v[:, column].isnan()] for v in (x, view))
+        assert column or abs(after.std() / before.std() - 1) < 0.05  # that of a skewed law hangs on few rows
+        ends = (after == before.min()) | (after == before.max())
+        assert ends.float().mean() < 10 / len(before)
+        place = (torch.searchsorted(before.sort().values, after.contiguous()) + 0.5) / len(before)
+        assert ks(place) < 1.63 / len(before) ** 0.5
+
+
+@pytest.mark.parametrize(("alpha", "least"), [(1.0, 0.7), (0.4, 0.7), (3.0, 0.5), (0.5, 0.5), (1.0, 0.2), (2.0, 0.0)])
+def test_mixup_shares_are_beta_within_their_bound(alpha, least):
+    """Beta(α, α) given that it is at least `least`: no share has a lump at the bound."""
+    from scipy.stats import beta
+
+    share = mixing.mixup(torch.zeros(4000, 2), G().manual_seed(0), alpha=alpha, least=least)[1]["share"]
+    assert share.min() >= least and (share == least).float().mean() < 0.01
+    low = beta.cdf(least, alpha, alpha)
+    assert ks(torch.from_numpy((beta.cdf(share.double().numpy(), alpha, alpha) - low) / (1 - low))) < 1.63 / 4000**0.5
+
+
+@pytest.mark.parametrize(("alpha", "most"), [(1.0, 0.5), (0.5, 0.3), (2.0, 1.0)])
+def test_cutmix_areas_are_beta_within_their_bound(alpha, most):
+    from scipy.stats import beta
+
+    share = mixing.cutmix(torch.zeros(2000, 1, 150, 150), G().manual_seed(0), alpha=alpha, most=most)[1]["share"]
+    assert (1 - share).max() <= most + 0.01
+    place = beta.cdf((1 - share).double().numpy(), alpha, alpha) / beta.cdf(most, alpha, alpha)
+    assert ks(torch.from_numpy(place)) < 1.63 / 2000**0.5 + 0.01
+
+
+def test_a_bound_that_leaves_nothing_is_an_end():
+    assert bool((mixing.mixup(torch.zeros(9, 2), G(), least=1.0)[1]["share"] == 1).all())
+    x = torch.rand(9, 1, 8, 8)
+    view, keys = mixing.cutmix(x, G(), most=0.0)
+    assert torch.equal(view, x) and bool((keys["share"] == 1).all())
+
+
+@pytest.mark.parametrize("make", [table.corrupt, table.uniform, table.hide, table.noise, table.mixup])
+@pytest.mark.parametrize("shape", [(7,), (3, 4, 5)])
+def test_what_is_no_table_is_refused_by_every_view(make, shape):
+    with pytest.raises(DataError, match=r"rows, columns"):
+        make(torch.randn(shape), G())
