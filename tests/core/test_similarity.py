@@ -17,10 +17,13 @@ Weights = Tensor
 Case = Callable[[int, int], tuple[Relation, Weights]]
 
 
-@pytest.fixture(params=["one tile", "many tiles", "some kept"])
+@pytest.fixture(params=["written", "one tile", "many tiles", "some kept"])
 def tiling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything is run with one tile, which is kept, and with many small ones, which are made again, all or all but three."""
-    if request.param != "one tile":
+    """Everything is run with all weights written out, with one tile, which is kept, and with many small ones, which are made again,
+    all or all but three."""
+    if request.param == "one tile":
+        monkeypatch.setattr(Relation, "written", lambda *_: None)
+    elif request.param != "written":
         monkeypatch.setitem(plan.TILE, "cpu", 8)
         monkeypatch.setattr(plan, "_SMALL", 3)
         monkeypatch.setattr(plan, "KEEP", 200 if request.param == "some kept" else 0)

@@ -241,6 +241,10 @@ def weigh(relation: Relation, X: Tensor | None, shape: tuple[int, int], device: 
     indicator: with 1 in the place of every weight > 0.
     """
     n, m = shape
+    W = relation.written(shape, device)
+    if W is not None:
+        W = (W > 0) if indicator else W
+        return W.sum(1, keepdim=True, dtype=torch.float64) if X is None else W.to(X.dtype) @ X
     if relation.row is not None or relation.column is not None:
         return _weighted(relation, X, shape, device, indicator)
     found = edges_of(relation, shape, device)

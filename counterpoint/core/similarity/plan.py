@@ -9,8 +9,8 @@ from torch import Tensor
 
 from counterpoint.core.similarity.edges import Codes, codes, edges_of, is_plain, is_self, known_codes
 from counterpoint.core.similarity.relation import Relation, edge_numbers
+from counterpoint.core.similarity.sizes import TILE
 
-TILE = {"cpu": 1024, "cuda": 4096}  # measured: 512 … 1,024 on CPUs
 KEEP = 15 << 20  # this many exponentials, 60 MiB, are kept for the backward, which need not make them again
 _SMALL = 96  # groups are put together up to this many rows, so that a tile is worth its calls
 

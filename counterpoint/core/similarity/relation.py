@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.core.errors import OptionError
+from counterpoint.core.similarity import sizes
 
 Form = Literal["all", "self", "index", "equal", "sparse", "product", "tile", "either", "none"]
 _WIDE = 1 << 31
@@ -169,6 +170,16 @@ class Relation:
         rows = torch.arange(shape[0], device=device)[:, None]
         columns = torch.arange(shape[1], device=device)[None, :]
         return self.at(rows, columns)
+
+    def written(self, shape: tuple[int, int], device: torch.device) -> Tensor | None:
+        """All weights (n, m), worked out once, where they are few and learn nothing; else None."""
+        if not sizes.little(shape):
+            return None
+        key = ("written", shape, device)
+        if key not in self.cache:
+            found = self.dense(shape, device)
+            self.cache[key] = None if found.requires_grad else found
+        return self.cache[key]  # type: ignore[no-any-return]
 
     def _base(self, rows: Tensor, columns: Tensor) -> Tensor:
         if self.form == "all":

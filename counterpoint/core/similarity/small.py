@@ -97,6 +97,9 @@ def _mask(scores: Scores, relation: Relation) -> tuple[Mask, bool] | None:
     """(what writes zeros where the weight is zero, whether the relation is symmetric); None where weights are soft or rows sorted."""
     if relation.form == "all" and _only_self(relation):
         return partial(_zero_self, diagonal=bool(relation.ignored)), scores.selfsame
+    W = relation.written(scores.shape, scores.device)
+    if W is not None:
+        return partial(_times, W=W.to(scores.dtype)), False
     plan = plans.plan_of(relation, scores.shape, scores.device, scores.selfsame)
     if not plan.single or plan.row_order is not None or plan.others or plan.soft is not None or plan.column is not None:
         return None
@@ -106,6 +109,10 @@ def _mask(scores: Scores, relation: Relation) -> tuple[Mask, bool] | None:
 def _zero_self(E: Tensor, *, diagonal: bool) -> None:
     if diagonal:
         E.fill_diagonal_(0.0)
+
+
+def _times(E: Tensor, *, W: Tensor) -> None:
+    E.mul_(W)
 
 
 class _Lse(torch.autograd.Function):

@@ -159,7 +159,7 @@ def mean(scores: Scores, relation: Relation) -> Tensor:
     n = scores.shape[0]
     if is_dense(scores, relation):
         return dense.mean(scores.matrix(), _weights(scores, relation))
-    few = edges_of(relation, scores.shape, scores.device)
+    few = _edges(relation, scores)
     if few is not None and few.single:
         return _scores_of(scores, few)
     mass = _mass(relation, scores.shape, scores.device, False).to(scores.dtype)
@@ -265,9 +265,15 @@ def _top_k(scores: Scores, relation: Relation, k: int, largest: bool) -> Top:
 
 def _few(scores: Scores, relation: Relation) -> Edges | None:
     """The edges of a relation where going through them is less work than through tiles."""
-    found = edges_of(relation, scores.shape, scores.device)
+    found = _edges(relation, scores)
     groups = relation.form == "equal"  # large groups make good tiles
     return None if found is None or (groups and len(found.rows) > 4 * max(scores.shape)) else found
+
+
+def _edges(relation: Relation, scores: Scores) -> Edges | None:
+    """The edges of a relation; none where all of its weights are written out, unless they are there already."""
+    written = relation.form != "index" and relation.written(scores.shape, scores.device) is not None
+    return None if written else edges_of(relation, scores.shape, scores.device)
 
 
 def _bare(relation: Relation) -> tuple[Relation, Tensor | None]:
