@@ -88,7 +88,7 @@ def diagnose(loss: Part | Callable[..., RowLoss], scores: Scores, pairs: Pairs) 
     return Diagnosis(
         name=name_of(loss.make if isinstance(loss, Part) else loss).rsplit(".", 1)[-1],
         value=float(result.mean().detach()),
-        chance=result.chance,
+        chance=None if result.chance is None else float(result.chance),
         counted=result.counted,
         weights=weights,
         pull=-torch.where(positive, weights, 0.0).sum(1),

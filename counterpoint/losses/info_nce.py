@@ -12,6 +12,7 @@ from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
+from counterpoint.losses.easy import candidates_against
 from counterpoint.losses.rows import finish, guard, weights
 
 
@@ -75,6 +76,8 @@ def neighbouring(scores: Scores, pairs: Pairs, *, temperature: Positive | Part =
     """
     scaled = scores.divide(temperature)  # type: ignore[arg-type]
     positive, _, counted = weights(scores, pairs)
-    values = guard(similarity.candidates_lse(scaled, pairs), counted) - guard(similarity.positives_lse(scaled, pairs), counted)
+    # of positives of one weight its logarithm is a constant: what is left is exact where they are easy
+    each = positive.clamp(min=1e-30).log() - similarity.positive_count(pairs).clamp(min=1).to(positive.dtype).log()
+    values = candidates_against(scaled, pairs, similarity.positives_lse(scaled, pairs) - each, counted) - each
     everyone = similarity.candidate_weight(pairs).to(scores.dtype)
     return finish(values, counted, everyone.clamp(min=1e-30).log() - positive.clamp(min=1e-30).log())

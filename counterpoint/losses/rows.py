@@ -10,6 +10,8 @@ from counterpoint.core.errors import DataError, OptionError
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
 
+NUMBERS = ("cpu",)  # devices whose numbers are there at once; that of a GPU is waited for where it is shown
+
 
 def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors in float32 at least; float64 stays."""
@@ -29,7 +31,8 @@ def guard(statistic: Tensor, counted: Tensor) -> Tensor:
 def finish(values: Tensor, counted: Tensor, chance: Tensor | float | None = None) -> RowLoss:
     """The loss with 0 in rows that do not count. `chance`: a number, or one per row (n,), of which the counted ones are averaged."""
     if isinstance(chance, Tensor):
-        chance = float(guard(chance, counted).sum() / counted.sum().clamp(min=1))
+        chance = guard(chance, counted).sum() / counted.sum().clamp(min=1)
+        chance = float(chance) if chance.device.type in NUMBERS else chance
     return RowLoss(guard(values, counted), counted, chance)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -11,6 +12,7 @@ from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
+from counterpoint.losses.easy import candidates_against, eligible, near_zero, spread
 from counterpoint.losses.rows import finish, guard
 
 
@@ -20,8 +22,9 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
     out: L_i = log Σ_{a candidate} exp(s_ia / t) − Σ_p w_ip s_ip / t,                        w_ip the positives' weights over their sum
     in:  L_i = log Σ_{a candidate} exp(s_ia / t) − log Σ_p w_ip exp(s_ip / t)
 
-    Graded weights make `out` the cross-entropy with soft targets w (Dialog2Flow, paper 005; codes over prototypes). A row whose only
-    positive is a candidate takes the softplus form of `info_nce`, exact for easy positives. Rows without positives do not count.
+    Graded weights make `out` the cross-entropy with soft targets w (Dialog2Flow, paper 005; codes over prototypes). Easy rows, whose
+    positives are candidates of one weight, take a form that keeps their gradient: softplus(N_i − P_i) + log of the number of positives,
+    and in `out` how far P_i lies above the positives' mean. Rows without positives do not count.
     Chance (equal scores): log of the candidates' weight.
 
     temperature: t > 0; may move over the run.
@@ -30,18 +33,31 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
     scores = scores.divide(temperature)  # type: ignore[arg-type]
     weight = similarity.positive_weight(pairs).to(scores.dtype)
     total = similarity.candidate_weight(pairs).to(scores.dtype)
+    count = similarity.positive_count(pairs)
     counted = (weight > 0) & (total > 0)
     chance = total.clamp(min=1e-30).log()
-    if mean == "in":
-        own = guard(similarity.positives_lse(scores, pairs), counted) - weight.clamp(min=1e-30).log()
-    else:
-        own = similarity.positive_mean(scores, pairs)
-    if _one_positive(pairs, weight, total):
+    if _one_positive(pairs, count):
+        own = guard(similarity.positive_mean(scores, pairs), counted)
         return finish(softplus(similarity.negatives_lse(scores, pairs) - own), counted, chance)
-    return finish(guard(similarity.candidates_lse(scores, pairs), counted) - own, counted, chance)
+    size = count.clamp(min=1).to(scores.dtype).log()
+    if mean == "in":
+        return finish(candidates_against(scores, pairs, _sum(scores, pairs, weight, size), counted) + size, counted, chance)
+    values = guard(similarity.candidates_lse(scores, pairs), counted) - similarity.positive_mean(scores, pairs)
+    rows = near_zero(values - size, pairs, counted)
+    if rows is not None:
+        gap = similarity.negatives_lse(scores, pairs) - guard(_sum(scores, pairs, weight, size), rows)
+        values = torch.where(rows, softplus(gap) + size + guard(spread(scores, pairs, weight), rows), values)
+    return finish(values, counted, chance)
 
 
-def _one_positive(pairs: Pairs, weight: Tensor, total: Tensor) -> bool:
-    """Whether no row has more than one positive, of weight 1, which is also a candidate of weight 1."""
-    negative = similarity.weight(pairs.negatives, pairs.shape).to(total.dtype)
-    return bool(((total - negative == weight) & (weight <= 1) & (similarity.positive_count(pairs) == weight)).all())
+def _sum(scores: Scores, pairs: Pairs, weight: Tensor, size: Tensor) -> Tensor:
+    """log Σ_p exp(s_ip) of positives of one weight; of others with weights of mean 1."""
+    return similarity.positives_lse(scores, pairs) - (weight.clamp(min=1e-30).log() - size)
+
+
+def _one_positive(pairs: Pairs, count: Tensor) -> bool:
+    """Whether no row has more than one positive, which is also a candidate of weight 1."""
+    if not bool((count <= 1).all()):
+        return False
+    allowed = eligible(pairs)
+    return allowed is not None and bool((allowed | (count == 0)).all())
