@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -97,6 +97,15 @@ def convert(rows: Any, found: Mapping[str, Any], threads: int = 1) -> Converted:
 def modality(found: Mapping[str, Any]) -> Modality:
     info = {"vocabulary": found["vocabulary"], "tokenizer": found["tokenizer"]}
     return Modality("text", (found["length"],), info | ({"padding": found["padding"]} if found.get("padding") else {}))
+
+
+def word_of(found: Mapping[str, Any]) -> Callable[[int], str]:
+    """A function from an id to what it stands for: "" for the padding, … for words outside the vocabulary."""
+    if found["tokenizer"] not in ("words", "characters"):
+        tokenizer, padding = _pretrained(found["tokenizer"]), found.get("padding", 0)
+        return lambda i: "" if i == padding else str(tokenizer.convert_ids_to_tokens(i))
+    kept = found["words"]
+    return lambda i: "" if i == 0 else "…" if i <= BUCKETS else kept[i - 1 - BUCKETS]
 
 
 def words(found: Mapping[str, Any], items: int) -> str:

@@ -21,7 +21,6 @@ from counterpoint.run.choices import (
     budget,
     build_recipe,
     check_requirements,
-    choose_views,
     default_method,
     hold_out,
     merge,
@@ -45,6 +44,7 @@ from counterpoint.run.folder import (
     write_config,
 )  # fmt: skip
 from counterpoint.run.scores import embed, evaluate
+from counterpoint.run.views import choose_views
 from counterpoint.training import state
 from counterpoint.training.loop import Training
 from counterpoint.training.settings import Settings
@@ -193,7 +193,8 @@ def fit(
     own, dotted = sort_options(chosen_method, chosen)
     split = split_of(given, settings.seed)
     training_set = training_part(given, split)
-    recipe = build_recipe(chosen_method, spec, own, dotted, encoder, choose_views(views_preset, training_set, tell))
+    views_chosen = choose_views(views_preset, training_set, tell, chosen_method(spec, **own), slug)
+    recipe = build_recipe(chosen_method, spec, own, dotted, encoder, views_chosen)
     check_requirements(recipe, spec, slug)
     settings = budget(settings, training_set, recipe)
     folder = new_folder(out, slug)
@@ -211,6 +212,7 @@ def fit(
             "understood": given.summary(),
             "fingerprint": fingerprint(given),
         },
+        **({"views_chosen": options.to_plain(views_chosen.record)} if views_chosen else {}),
         "recipe": options.to_plain(recipe),
         "versions": versions(),
         "started": started,

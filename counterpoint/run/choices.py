@@ -13,10 +13,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from counterpoint import encoders, evaluation, views
+from counterpoint import encoders, evaluation
 from counterpoint.core import options, registry
 from counterpoint.core.errors import OptionError, RequirementError, nearest
-from counterpoint.core.recipe import Part, Recipe, Spec
+from counterpoint.core.recipe import Recipe, Spec
+from counterpoint.run.views import Chosen, put_views
 from counterpoint.training.settings import Settings
 
 READING = ("kind", "label", "text", "columns", "modalities", "size", "limit", "memory", "on_bad", "tokenizer")
@@ -41,28 +42,17 @@ def sort_options(chosen: registry.Method, given: Mapping[str, Any]) -> tuple[dic
 
 
 def build_recipe(
-    chosen: registry.Method, spec: Spec, own: Mapping[str, Any], dotted: Mapping[str, Any], encoder: str | None, transform: Part | None
+    chosen: registry.Method, spec: Spec, own: Mapping[str, Any], dotted: Mapping[str, Any], encoder: str | None, given: Chosen | None
 ) -> Recipe:
     """The method's recipe with the encoder and views that `fit` was given, then the dotted paths."""
     recipe = chosen(spec, **own)
     if encoder is not None:
         recipe = recipe.at("encoder.backbone", encoders.named(spec, encoder))
-    if transform is not None:
-        recipe = recipe.at("views.transform", transform)
+    if given is not None:
+        recipe = put_views(recipe, spec, given, chosen.slug)
     for path, value in dotted.items():
         recipe = recipe.at(path, value)
     return recipe
-
-
-def choose_views(name: str | None, training_set: Any, tell: Callable[[str], None]) -> Part | None:
-    """What `views=` names: weak, default, strong, a preset of the kind, or auto, which measures them on the training items."""
-    if name is None:
-        return None
-    if name == "auto":
-        choice = views.choose(training_set)
-        tell(choice.why)
-        return choice.transform
-    return views.named(training_set.spec, name=name)
 
 
 def check_requirements(recipe: Recipe, spec: Spec, slug: str) -> None:
@@ -140,7 +130,7 @@ def unfold(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise OptionError(f"config = {str(path)!r} holds no entries; it should hold method, options, set, settings, data")
     asked = ("method", "options", "set", "encoder", "views", "settings", "data")
-    recorded = ("counterpoint", "recipe", "versions", "started")
+    recorded = ("counterpoint", "views_chosen", "recipe", "versions", "started")
     for key in tree:
         if key not in (*asked, *recorded):
             raise OptionError(f"{path} has an entry {key!r}{nearest(str(key), asked)}")

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from torch import Tensor
 from counterpoint import __version__, views
 from counterpoint.clustering import kmeans
 from counterpoint.core import options
-from counterpoint.core.errors import MissingExtra, OptionError, OutputError, RunError
-from counterpoint.core.recipe import Graph, Modality, Spec
+from counterpoint.core.errors import MissingExtra, OptionError, OutputError, RequirementError, RunError
+from counterpoint.core.recipe import Batch, Graph, Modality, Progress, Spec, View
+from counterpoint.data import text
 from counterpoint.run.scores import embed
 from counterpoint.training import state
 
+SHOWN, ALIKE, MOST = 6, 2, 4  # items in the picture of views; views of one role, where there are more than so many views
 PREVIEWS = 2000  # items whose picture or text goes into embeddings.parquet
 
 
@@ -130,15 +132,33 @@ def save_embeddings(run: Any, given: Any, split: Tensor, mapped: bool = True) ->
 
 
 def save_views(run: Any, given: Any) -> None:
-    """views.png: some items and what the recipe makes of them; nothing where that cannot be drawn."""
-    transform = run.recipe.views.effective().get("transform")
-    if not isinstance(transform, options.Part) or run.spec.kind in ("text", "paired", "graph"):
-        return  # tokens are not readable without their words, and several modalities have no one picture
+    """views.png: some items and the views that the recipe makes of them, two of each role where there are many; none without matplotlib."""
+    seed = run.config["settings"]["seed"]
+    drawn = torch.Generator().manual_seed(seed)
+    batch = given.batch(given.ids[torch.randperm(given.items, generator=drawn)[:SHOWN].sort().values])
     try:
-        picture = views.show(given, transform, seed=run.config["settings"]["seed"])
-    except MissingExtra:
+        picture = views.picture(_columns(batch, run.recipe.views(batch, drawn, Progress()), given))
+    except (MissingExtra, RequirementError):  # the latter: views that follow a column which the run made for itself
         return
     write_bytes(run.folder / "views.png", bytes(picture))
+
+
+def _columns(batch: Batch, made: Sequence[View], given: Any) -> list[views.Column]:
+    """Each modality and the views of it, beside each other."""
+    columns = []
+    for name, field in given.fields.items():
+        kind, own = field.found["kind"], batch.fields[name]
+        words = text.word_of(field.found) if kind == "text" else None
+        here = [view for view in made if name in view.fields]
+        roles = [view.name for view in here]
+        columns.append(views.Column("item" if len(given.fields) == 1 else name, kind, own, words=words))
+        for place, view in enumerate(here):
+            number, count = roles[:place].count(view.name), roles.count(view.name)
+            if number >= ALIKE and len(here) > MOST:
+                continue
+            title = f"view of {name}" if view.name == name else view.name if len(set(roles)) > 1 else "view"
+            columns.append(views.Column(f"{title} {number + 1}" if count > 1 else title, kind, view.fields[name], own, words))
+    return columns
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -36,9 +36,11 @@ from counterpoint.views import (
     video,
     volume,
 )
-from counterpoint.views.measures import Choice, choose, measure
-from counterpoint.views.pictures import Picture, show
-from counterpoint.views.ready import Preset, candidates, default, default_crop_transforms, named, preset, presets
+from counterpoint.views.choosing import Choice, choose
+from counterpoint.views.fitting import candidates, crop_transforms, default, default_crop_transforms, named
+from counterpoint.views.measures import measure
+from counterpoint.views.pictures import Column, Picture, picture, show
+from counterpoint.views.ready import Preset, preset, presets
 
 if TYPE_CHECKING:
     from counterpoint.core.recipe import Spec
@@ -143,7 +145,8 @@ def default_crops(spec: Spec, *, strength: str = "default", locals: int = 4) -> 
 
 
 __all__ = [
-    "Choice", "Picture", "Preset", "array", "audio", "candidates", "centrality", "chain", "choose", "colour", "default",
-    "default_crops", "graph", "grid", "image", "interactions", "masking", "measure", "mixing", "modalities", "multi_crop", "named",
-    "plain", "points", "preset", "presets", "sequences", "series", "show", "skeleton", "table", "text", "two", "video", "volume",
+    "Choice", "Column", "Picture", "Preset", "array", "audio", "candidates", "centrality", "chain", "choose", "colour", "crop_transforms",
+    "default", "default_crop_transforms", "default_crops", "graph", "grid", "image", "interactions", "masking", "measure", "mixing",
+    "modalities", "multi_crop", "named", "picture", "plain", "points", "preset", "presets", "sequences", "series", "show", "skeleton",
+    "table", "text", "two", "video", "volume",
 ]  # fmt: skip

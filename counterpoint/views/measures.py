@@ -7,85 +7,28 @@ different items overlap, so that a path of overlapping views leads from item to 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from counterpoint.core.errors import DataError, LabelError
+from counterpoint.core.errors import DataError
 from counterpoint.core.options import Part
-from counterpoint.core.recipe import Modality
-from counterpoint.views import graph, ready
+from counterpoint.core.recipe import Graph
+from counterpoint.views import graph
 from counterpoint.views.features import describe
+from counterpoint.views.ready import Preset
+from counterpoint.views.sampling import codes, sample
 
-Features = Callable[[Tensor], Tensor]
-UNNAMED = {4: "image", 5: "volume", 3: "series"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The views chosen for some data. transform: the part; name: what it is called; why: a sentence; table: what was measured."""
-
-    transform: Part
-    name: str
-    why: str
-    table: tuple[dict[str, Any], ...]
-
-
-def sample(data: Any, labels: Any, items: int, generator: Generator) -> tuple[Tensor, Tensor | None, Modality | None]:
-    """At most `items` items of a tensor, an array or a data set, drawn at random; their labels as codes (−1 unknown); their modality."""
-    modality = None
-    if hasattr(data, "batch") and hasattr(data, "spec"):
-        modality = data.spec.only
-        most = _affordable(modality.shape, items)
-        chosen = torch.randperm(len(data.ids), generator=generator)[:most].sort().values
-        x = data.batch(data.ids[chosen]).fields[next(iter(data.spec.modalities))]
-        if labels is None and "label" in data.columns and not data.columns["label"].is_floating_point():
-            labels = data.columns["label"]
-        count = len(data.ids)
-    else:
-        whole = torch.from_numpy(data) if isinstance(data, np.ndarray) else data
-        if not isinstance(whole, Tensor) or whole.dim() < 2:
-            raise DataError(f"{type(data).__name__} was given; views are measured on a data set or on a batch (items, …)")
-        count = len(whole)
-        chosen = torch.randperm(count, generator=generator)[: _affordable(whole.shape[1:], items)].sort().values
-        x = whole[chosen]
-    if len(x) < 8:
-        raise DataError(f"{len(x)} items were given; measuring views needs at least 8")
-    if labels is None:
-        return x, None, modality
-    codes = np.asarray(labels)
-    if len(codes) != count:
-        raise LabelError(f"{len(codes)} labels were given for {count} items; there must be one for each")
-    if codes.dtype.kind not in "iu":
-        codes = np.unique(codes.astype(str), return_inverse=True)[1]
-    known = torch.from_numpy(codes.astype(np.int64))[chosen]
-    return x, known if int((known >= 0).sum()) >= 8 else None, modality
-
-
-def some(data: Any, items: int, generator: Generator) -> tuple[Tensor, Modality | None]:
-    """Some items of a data set or of a batch, drawn at random, and their modality where the data say it."""
-    if hasattr(data, "batch") and hasattr(data, "spec"):
-        chosen = torch.randperm(len(data.ids), generator=generator)[:items].sort().values
-        return data.batch(data.ids[chosen]).fields[next(iter(data.spec.modalities))], data.spec.only
-    whole = torch.from_numpy(data) if isinstance(data, np.ndarray) else data
-    if not isinstance(whole, Tensor) or whole.dim() < 2 or len(whole) == 0:
-        raise DataError(f"{type(data).__name__} was given; views are shown of a data set or of a batch (items, …)")
-    return whole[torch.randperm(len(whole), generator=generator)[:items].sort().values], None
-
-
-def _affordable(shape: Sequence[int], items: int) -> int:
-    """Fewer items where they are large: about six million numbers, but no fewer than 100 items."""
-    return min(items, max(100, 6_000_000 // max(math.prod(shape), 1)))
+Features = Callable[[Any], Tensor]
+LEAST, MOST = 8, 4  # items; views of a preset that are looked at
 
 
 def measure(
     data: Any,
-    preset: ready.Preset | Part,
+    preset: Preset | Part,
     labels: Any = None,
     *,
     kind: str | None = None,
@@ -96,7 +39,8 @@ def measure(
 ) -> dict[str, Any]:
     """How recognisable views are, whether they keep the label, and whether they join the items.
 
-    data: a data set, or a batch (items, …).   preset: a preset, or one transform, which then makes two views.
+    data: a data set, a batch (items, …), or a graph as a mapping {"x", "edge_index"}, PyTorch Geometric's Data or a core Graph, whose
+    items are the nodes, or the small graphs where it has "batch".   preset: a preset, or one transform, which then makes two views.
     labels: one per item; −1 unknown; a data set's own column "label" where none is given.   kind: of the data, where neither the
     data set nor the preset says it.   items: size of the sample.   neighbours: k of the nearest neighbours.
     features: a function of a batch, for example a trained encoder; simple numbers of the kind where none.   seed: of the sample.
@@ -112,18 +56,32 @@ def measure(
     parts:                number of parts of that graph.
     links_within_label:   share of its links between items of one label; label_chance is that of pairs at random.
     """
+    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
+        raise DataError(f"neighbours = {neighbours!r} was given; it is a number of items, at least 1")
     generator = Generator().manual_seed(seed)
-    x, codes, modality = sample(data, labels, items, generator)
-    kind = kind or (preset.kind if isinstance(preset, ready.Preset) else None) or (modality.kind if modality else UNNAMED.get(x.dim()))
-    if kind is None:
-        raise DataError(f'the kind of data of shape {tuple(x.shape)} is not known; give kind="table", "text", "array" …')
-    transforms = preset.transforms if isinstance(preset, ready.Preset) else (preset, preset)
-    padding = int(modality.info.get("padding", 0)) if modality else 0
-    look = features or (lambda batch: describe(batch, kind, padding))
-    original = torch.nn.functional.normalize(look(x).float(), dim=1)
-    views = [torch.nn.functional.normalize(look(graph.applied(part, x, generator)[0]).float(), dim=1) for part in transforms[:4]]
-    views = views if len(views) > 1 else views * 2
-    return _figures(original, views, codes, neighbours)
+    found = sample(data, preset, kind, items, generator, afford=True)
+    if len(found) < LEAST:
+        raise DataError(f"{len(found)} items were given; measuring views needs at least {LEAST}")
+    labels = found.labels if labels is None else labels
+    known = None if labels is None else codes(labels, found)
+    transforms = preset.sized(found.x) if isinstance(preset, Preset) else (preset, preset)
+    padding = int(transforms[0].effective().get("padding", 0))
+
+    def rows(x: Any) -> Tensor:
+        return torch.nn.functional.normalize((features(x) if features else described(x, found.kind, padding)).float(), dim=1)
+
+    views = [rows(graph.applied(part, found.x, generator)[0]) for part in transforms[:MOST]]
+    return _figures(rows(found.x), views if len(views) > 1 else views * 2, known, neighbours)
+
+
+def described(x: Any, kind: str, padding: int = 0) -> Tensor:
+    """(b, d) simple numbers of items; a small graph's are the mean of its nodes'."""
+    each = describe(x, kind, padding)
+    if not isinstance(x, Graph) or x.parts.get("batch") is None:
+        return each
+    place = x.parts["batch"][x.rows].unique(return_inverse=True)[1]
+    total = each.new_zeros(int(place.max()) + 1, each.shape[1]).index_add_(0, place, each)
+    return total / torch.bincount(place)[:, None]
 
 
 def _figures(original: Tensor, views: list[Tensor], codes: Tensor | None, k: int) -> dict[str, Any]:
@@ -205,44 +163,3 @@ def _graph(views: list[Tensor], codes: Tensor | None, k: int) -> dict[str, Any]:
             found["links_within_label"] = float((codes[a] == codes[b])[both].float().mean())
         found["label_chance"] = float(known.bincount().div(len(known)).square().sum())
     return found
-
-
-def choose(
-    data: Any,
-    labels: Any = None,
-    *,
-    modality: Modality | None = None,
-    items: int = 600,
-    keep: float = 0.7,
-    recognise: float = 0.25,
-    seed: int = 0,
-) -> Choice:
-    """The strongest views that leave the item what it is, among the defaults of three strengths and the presets of the kind.
-
-    data: a data set, or a batch.   labels: as in `measure`.   modality: what a batch is, which a data set says itself.
-    items: size of the sample.   seed: of the sample.
-    keep: with labels, share of the originals' label accuracy above chance that views must keep.
-    recognise: without labels (or where the features do not show them), share of views whose nearest original must be their own.
-    """
-    generator = Generator().manual_seed(seed)
-    x, codes, found = sample(data, labels, items, generator)
-    modality = modality or found
-    if modality is None:
-        raise DataError("a batch alone does not say what it is; give modality=, or a data set")
-    parts = ready.candidates(modality)
-    rows = [{"name": name, **measure(x, part, codes, kind=modality.kind, items=len(x), seed=seed)} for name, part in parts.items()]
-    reference, chance = rows[0]["label_reference"], rows[0]["label_chance"]
-    shown = codes is not None and reference - chance > 0.05
-    for row in rows:
-        row["kept"] = (row["label_preservation"] - chance) / (reference - chance) if shown else row["recognised"]
-    bar = keep if shown else recognise
-    good = [r for r in rows if r["kept"] >= bar] or [max(rows, key=lambda r: r["kept"])]
-    best = min(good, key=lambda r: r["between_views"])
-    if shown:
-        kept = f"keep {best['kept']:.0%} of what the items themselves tell of the label above chance"
-    else:
-        kept = f"leave {best['kept']:.0%} of the views nearest to their own item"
-    why = f"views {best['name']!r}: on a sample of {len(x)} items they {kept} (asked: {bar:.0%}), and of the views that do they differ most"
-    refused = [r["name"] for r in rows if r not in good]
-    why += f"; {', '.join(refused)} change too much" if refused else ""
-    return Choice(parts[best["name"]], best["name"], why, tuple(rows))

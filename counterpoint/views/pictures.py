@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Generator, Tensor
 
 from counterpoint.core.errors import DataError, need
 from counterpoint.core.options import Part
 from counterpoint.core.recipe import Graph
-from counterpoint.views import audio, colour, measures, ready
+from counterpoint.views import drawing, graph
+from counterpoint.views.ready import Preset
+from counterpoint.views.sampling import sample
 
 
 class Picture(bytes):
@@ -23,126 +25,92 @@ class Picture(bytes):
         return bytes(self)
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a picture. title: above it.   kind: of data.   x: (b, …) or a core Graph, an item a row.
+
+    own: what the view was made of; itself where none.   words: what the ids of a text say, see `show`.
+    """
+
+    title: str
+    kind: str
+    x: Any
+    own: Any = None
+    words: drawing.Words = None
+
+
 def show(
     data: Any,
-    preset: ready.Preset | Part,
+    preset: Preset | Part,
     *,
     kind: str | None = None,
     items: int = 6,
-    words: Sequence[str] | Callable[[int], str] | None = None,
+    words: drawing.Words = None,
     seed: int = 0,
 ) -> Picture:
     """A PNG of some items and their views, drawn by matplotlib (the extra "report").
 
-    data: a data set, a batch (items, …), or a graph as a mapping.   preset: a preset, or one transform, which then makes two views.
+    data: a data set, a batch (items, …), or a graph as a mapping {"x", "edge_index"}, PyTorch Geometric's Data or a core Graph, whose
+    items are nodes with what is around them, or the small graphs where it has "batch".
+    preset: a preset, or one transform, which then makes two views.
     kind: of the data, where neither the data set nor the preset says it.   items: rows of the picture.
-    words: what the ids of a text say: a list by id, or a function of an id; the ids themselves where none.   seed: of items and views.
+    words: what the ids of a text say: a list by id, or a function of an id, "" for the padding; the ids themselves where none.
+    seed: of items and views.
     """
-    if items < 1:
+    if isinstance(items, bool) or not isinstance(items, int) or items < 1:
         raise DataError(f"items = {items} was given; a picture shows at least one")
-    figures = need("matplotlib.figure", "report")
+    need("matplotlib.figure", "report")
     generator = Generator().manual_seed(seed)
-    transforms = preset.transforms if isinstance(preset, ready.Preset) else (preset, preset)
-    kind = kind or (preset.kind if isinstance(preset, ready.Preset) else None)
-    x: Any
-    if isinstance(data, dict):
-        kind, x, rows = "graph", data, 1
-    else:
-        x, modality = measures.some(data, items, generator)
-        if isinstance(x, Graph):
-            kind, x, rows = "graph", dict(x.parts), 1
-        else:
-            kind, rows = kind or (modality.kind if modality else measures.UNNAMED.get(x.dim())), len(x)
-    if kind is None:
-        raise DataError(f'the kind of data of shape {tuple(x.shape)} is not known; give kind="table", "text", "array" …')
-    columns = [x] + [part(x, generator)[0] for part in transforms]
-    wide = 3.0 if kind in ("text", "series", "audio", "table", "array") else 1.5
-    figure = figures.Figure(figsize=(wide * len(columns), 0.3 + 1.5 * rows), dpi=100, layout="constrained")
-    axes = figure.subplots(rows, len(columns), squeeze=False)
-    for column, made in enumerate(columns):
-        axes[0][column].set_title("item" if column == 0 else f"view {column}", fontsize=9)
-        for row in range(rows):
-            axis = axes[row][column]
-            axis.set_xticks([])
-            axis.set_yticks([])
-            if isinstance(made, dict) or kind != "graph":
-                _draw(axis, kind, made if isinstance(made, dict) else made[row].detach().cpu(), words)
-            else:
-                _numbers(axis, made[row])
+    found = sample(data, preset, kind, items, generator)
+    transforms = preset.sized(found.x) if isinstance(preset, Preset) else (preset, preset)
+    small = preset.small if isinstance(preset, Preset) else 0
+    columns = [Column("item", found.kind, found.x, words=words)]
+    for number, part in enumerate(transforms, 1):
+        title = f"view {number}" + (", small" if number > len(transforms) - small else "")
+        columns.append(Column(title, found.kind, graph.applied(part, found.x, generator)[0], found.x, words))
+    return picture(columns)
+
+
+def picture(columns: Sequence[Column]) -> Picture:
+    """The PNG of columns that lie beside each other."""
     target = io.BytesIO()
-    figure.savefig(target, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # signs that no font here has are drawn as boxes
+        figure(columns).savefig(target, format="png")
     return Picture(target.getvalue())
 
 
-def _draw(axis: Any, kind: str, item: Any, words: Any) -> None:
-    if kind == "image":
-        _pixels(axis, item)
-    elif kind == "volume":
-        _pixels(axis, item[:, item.shape[1] // 2], stretch=True)
-    elif kind == "video":
-        places = np.linspace(0, item.shape[1] - 1, min(3, item.shape[1])).round().astype(int)
-        _pixels(axis, torch.cat([item[:, int(p)] for p in places], dim=2))
-    elif kind == "audio" and item.dim() == 2:
-        axis.imshow(audio.spectrogram(item[None])[0, 0].numpy(), origin="lower", aspect="auto", cmap="magma")
-    elif kind == "audio":
-        axis.imshow(item[0].numpy(), origin="lower", aspect="auto", cmap="magma")
-    elif kind == "series":
-        axis.plot(item[:6].T.numpy(), linewidth=0.8)
-    elif kind == "text":
-        _words(axis, item, words)
-    elif kind == "points":
-        axis.scatter(item[0].numpy(), item[min(2, len(item) - 1)].numpy(), s=2, c=item[1].numpy(), cmap="viridis")
-        axis.set_aspect("equal")
-    elif kind == "skeleton":
-        known = ~item.isnan().any(0).any(1)
-        middle = item[:, known][:, int(known.sum()) // 2] if bool(known.any()) else item[:, 0]
-        axis.scatter(middle[0].numpy(), middle[1].numpy(), s=8)
-        axis.set_aspect("equal")
-    elif kind == "graph":
-        _links(axis, item)
-    else:
-        _numbers(axis, item)
+def figure(columns: Sequence[Column]) -> Any:
+    """The matplotlib figure: a panel for each item of each column, titles above."""
+    made = [_items(column.x) for column in columns]
+    rows = min(map(len, made))
+    wide = [drawing.WIDE.get(column.kind, drawing.NARROW) for column in columns]
+    high = 1.9 if any(column.kind in ("graph", "interactions") for column in columns) else 1.5
+    drawn = need("matplotlib.figure", "report").Figure(figsize=(sum(wide), 0.3 + high * rows), dpi=100, layout="constrained")
+    axes = drawn.subplots(rows, len(columns), squeeze=False, width_ratios=wide)
+    for row in range(rows):
+        for place, column in enumerate(columns):
+            axis = axes[row][place]
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if row == 0:
+                axis.set_title(column.title, fontsize=9)
+            # the scale of a row is that of all panels with items of this kind that show the same thing
+            same = [made[k][row] for k, other in enumerate(columns) if (other.x if other.own is None else other.own) is _own(column)]
+            drawing.draw(axis, column.kind, made[place][row], column.words, drawing.scale(column.kind, same), _items(_own(column))[row])
+    return drawn
 
 
-def _pixels(axis: Any, item: Tensor, stretch: bool = False) -> None:
-    """(c, h, w): three channels in colour, any other number as the mean over channels."""
-    x = colour.floats(item[None])[0]
-    if stretch:
-        x = (x - x.min()) / (x.max() - x.min()).clamp(min=1e-9)
-    if len(x) == 3:
-        axis.imshow(x.permute(1, 2, 0).clamp(0, 1).numpy())
-    else:
-        axis.imshow(x.mean(0).numpy(), cmap="gray", vmin=0.0, vmax=1.0)
+def _own(column: Column) -> Any:
+    return column.x if column.own is None else column.own
 
 
-def _numbers(axis: Any, item: Tensor) -> None:
-    """One bar per column; a gap is a cross."""
-    values = item.flatten().float()[:64]
-    axis.bar(range(len(values)), values.nan_to_num(0.0).numpy(), width=0.8)
-    gaps = values.isnan().nonzero()[:, 0].numpy()
-    axis.plot(gaps, np.zeros(len(gaps)), "rx", markersize=4)
-
-
-def _words(axis: Any, item: Tensor, words: Any) -> None:
-    ids = [int(i) for i in item if int(i) != 0][:40]
-    say = words if callable(words) else (lambda i: words[i] if words is not None and i < len(words) else str(i))
-    lines: list[str] = []
-    line = ""
-    for word in map(say, ids):
-        if line and len(line) + len(word) > 38:
-            lines, line = [*lines, line], ""
-        line += f"{word} "
-    # a dollar sign would start a formula
-    axis.text(0.02, 0.95, "\n".join([*lines, line][:7]).replace("$", r"\$"), va="top", fontsize=7, transform=axis.transAxes)
-
-
-def _links(axis: Any, graph: dict[str, Any]) -> None:
-    """The first hundred nodes on a circle, and the links between them; nodes without a link are pale."""
-    edges = graph["edge_index"].cpu().numpy()
-    nodes = len(graph["x"]) if "x" in graph else int(edges.max(initial=-1)) + 1
-    shown = min(nodes, 100)
-    angle = np.arange(shown) * (2 * np.pi / max(shown, 1))
-    inner = edges[:, (edges < shown).all(0)]
-    axis.plot(np.cos(angle)[inner], np.sin(angle)[inner], color="0.5", linewidth=0.4)
-    axis.scatter(np.cos(angle), np.sin(angle), s=5, c=np.where(np.isin(np.arange(shown), inner), "tab:blue", "0.85"))
-    axis.set_aspect("equal")
+def _items(x: Any) -> list[Any]:
+    """The items of a column, one by one; (parts, which) of a graph's."""
+    if isinstance(x, Tensor):
+        return list(x.detach().cpu())
+    if not isinstance(x, Graph):
+        raise DataError(f"{type(x).__name__} cannot be drawn; a column is a tensor (items, …) or nodes in their graph")
+    at = x.to("cpu", non_blocking=False)
+    which = at.rows if at.parts.get("batch") is None else at.parts["batch"][at.rows].unique()
+    return [(at.parts, int(item)) for item in which]

@@ -159,6 +159,7 @@ LISTED = [
 LISTED = [(k, next(p for e in PRESETS[k].values() for p in e.transforms if str(p) == name)) for k, name in LISTED]
 LISTED = [("spectrogram" if part.make is audio.bands else k, part) for k, part in LISTED]
 EVERY = SINGLE + MIXING + LISTED
+OF_OTHERS = (table.corrupt, array.corrupt, mixing.cutmix, mixing.mixup, table.mixup, array.mixup)  # by intention
 
 
 def name(case):
@@ -203,8 +204,8 @@ def test_another_seed_is_another_view(what, part):
 @pytest.mark.parametrize(("what", "part"), SINGLE + LISTED, ids=map(name, SINGLE + LISTED))
 def test_an_item_does_not_see_the_others(what, part):
     """Other items may change, this one's view does not: parameters are per item, drawn in the item's place."""
-    if part.make in (table.corrupt, array.corrupt) or part.effective().get("quantile"):
-        return  # made of the batch's marginals by intention
+    if part.make in OF_OTHERS or part.effective().get("quantile"):
+        return
     g = torch.Generator().manual_seed(1)
     x, other = KINDS[what](7, g), KINDS[what](7, g)
     other[3] = x[3]
@@ -214,7 +215,7 @@ def test_an_item_does_not_see_the_others(what, part):
 
 @pytest.mark.parametrize(("what", "part"), SINGLE + LISTED, ids=map(name, SINGLE + LISTED))
 def test_equal_items_get_different_views(what, part):
-    if part.make is text.twin or part.effective().get("share") == 0.0:
+    if part.make is text.twin or part.effective().get("share") == 0.0 or part.make is mixing.cutmix:
         return
     if part.make in (table.corrupt, array.corrupt):
         part = use(part, noise=0.5)

@@ -1,13 +1,15 @@
 """Measures move the way they should, and the chooser follows them."""
 
+import numpy as np
 import pytest
 import torch
 
-from counterpoint import views
+from counterpoint import data, views
 from counterpoint.core.errors import DataError, LabelError
 from counterpoint.core.options import use
-from counterpoint.core.recipe import Modality
+from counterpoint.core.recipe import Graph, Modality
 from counterpoint.views.features import describe
+from counterpoint.views.measures import described
 
 G = torch.Generator
 
@@ -105,5 +107,75 @@ def test_refusals():
         views.measure(groups()[0], part)
     with pytest.raises(DataError, match="modality="):
         views.choose(groups()[0])
-    with pytest.raises(DataError, match="features="):
+    with pytest.raises(DataError, match="edge_index"):
         views.measure(groups()[0], part, kind="graph")
+    for given, kind, words in (
+        (torch.rand(20, 3, 8, 8), "series", "shape .20, 3, 8, 8. .*channels, time"),
+        (torch.rand(20, 9), "image", "channels, height, width"),
+        (NODES, "table", "a graph was given with table views"),
+        (["a", "b"] * 10, "text", "counterpoint.data.read"),
+        ("photos", None, "a str was given"),
+        (None, "array", "None was given"),
+    ):
+        with pytest.raises(DataError, match=words):
+            views.measure(given, part, kind=kind)
+    with pytest.raises(DataError, match=r"array.*with image views"):
+        views.measure(torch.rand(20, 3, 8, 8), views.preset("image"), kind="array")
+    with pytest.raises(DataError, match="views are for table and the data are array"):
+        views.measure(data.read(groups()[0].numpy(), kind="array"), views.preset("table"))
+    for wrong in (0, -1, 2.5, True):
+        with pytest.raises(DataError, match="neighbours"):
+            views.measure(groups()[0], part, kind="array", neighbours=wrong)
+    with pytest.raises(LabelError, match="shape"):
+        views.measure(groups()[0], part, np.zeros((200, 2)), kind="array")
+
+
+RING = torch.arange(40)
+NODES = {"x": torch.randn(40, 6, generator=G().manual_seed(0)), "edge_index": torch.cat([torch.stack([RING, (RING + 1) % 40]),
+         torch.stack([(RING + 1) % 40, RING])], 1)}  # fmt: skip
+SMALL = {**NODES, "batch": RING // 4}
+EVERY = [(kind, name) for kind, named in views.presets().items() for name in named]
+
+
+def items_of(kind, n=24):
+    g = G().manual_seed(0)
+    if kind in ("graph", "interactions"):
+        return NODES
+    if kind == "text":
+        return torch.randint(1, 20, (n, 12), generator=g)
+    return torch.rand(n, *{**SHAPES, "image": (3, 16, 16)}[kind], generator=g)
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_every_preset_of_every_kind_is_measured(kind, name):
+    x = torch.rand(24, 1, 20, 30) if name.startswith("spectrogram") else items_of(kind)
+    figures = views.measure(x, views.preset(kind, name), torch.arange(len(x["x"] if kind in ("graph", "interactions") else x)) % 2)
+    shares = [v for k, v in figures.items() if k not in ("items", "parts", "similarity", "between_views")]
+    assert figures["items"] >= 24 and all(0 <= v <= 1 for v in shares if v is not None), figures
+    assert figures["label_preservation"] is not None and figures["similarity"] <= 1 + 1e-4
+
+
+def test_arrays_and_graphs_in_every_form_give_the_same_figures():
+    preset = views.preset("graph")
+    want = views.measure(NODES, preset)
+    other = {"x": NODES["x"].numpy(), "edge_index": NODES["edge_index"].numpy()}
+    assert want == views.measure(other, preset) == views.measure(Graph(NODES, RING), preset) and want["items"] == 40
+    assert views.measure(Graph(NODES, RING[:20]), preset)["items"] == 20
+    small = views.measure(SMALL, preset, torch.arange(10) % 2)
+    assert small["items"] == 10, "small graphs are the items"
+    x = groups()[0]
+    assert views.measure(x.numpy(), views.preset("array")) == views.measure(x, views.preset("array"))
+
+
+def test_a_small_graph_is_the_mean_of_its_nodes():
+    found = described(Graph(SMALL, RING), "graph")
+    each = describe(Graph(NODES, RING), "graph")
+    assert torch.allclose(found, torch.stack([each[k == RING // 4].mean(0) for k in range(10)]), atol=1e-6)
+
+
+def test_choose_tries_what_fits_and_nothing_else():
+    x = torch.randint(1, 300, (40, 12), generator=G().manual_seed(0))
+    tried = [row["name"] for row in views.choose(x, modality=Modality("text", (12,), {"vocabulary": 300, "tokenizer": "words"})).table]
+    assert tried[:3] == ["weak", "default", "strong"] and "dna" not in tried and "swap" not in tried
+    pictures = [r["name"] for r in views.choose(torch.rand(24, 3, 16, 16), modality=Modality("image", (3, 16, 16))).table]
+    assert "byol" in pictures and "multi_crop" not in pictures and "turn" not in pictures

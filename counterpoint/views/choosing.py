@@ -1,0 +1,66 @@
+"""Which views for these items: the strongest of those that fit, as far as they leave an item what it is, measured on a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoint.core.errors import DataError
+from counterpoint.core.recipe import Modality
+from counterpoint.views.fitting import candidates
+from counterpoint.views.measures import measure
+from counterpoint.views.ready import Preset
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The views chosen for some data. preset: what was chosen; why: a sentence; table: what was measured, a row for each that was tried."""
+
+    preset: Preset
+    why: str
+    table: tuple[dict[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        return self.preset.name
+
+
+def choose(
+    data: Any,
+    labels: Any = None,
+    *,
+    modality: Modality | None = None,
+    items: int = 600,
+    keep: float = 0.7,
+    recognise: float = 0.25,
+    seed: int = 0,
+) -> Choice:
+    """The strongest views that leave the item what it is, among the defaults of three strengths and the presets of the kind.
+
+    data: a data set, or a batch.   labels: as in `measure`.   modality: what a batch is, which a data set says itself.
+    items: size of the sample.   seed: of the sample.
+    keep: with labels, share of the originals' label accuracy above chance that views must keep.
+    recognise: without labels (or where the features do not show them), share of views whose nearest original must be their own.
+    """
+    if modality is None:
+        if not hasattr(data, "spec"):
+            raise DataError("a batch alone does not say what it is; give modality=, or a data set")
+        modality = data.spec.only
+    parts = candidates(modality)
+    rows = [{"name": name, **measure(data, part, labels, items=items, seed=seed)} for name, part in parts.items()]
+    reference, chance = rows[0]["label_reference"], rows[0]["label_chance"]
+    shown = reference is not None and reference - chance > 0.05
+    for row in rows:
+        row["kept"] = (row["label_preservation"] - chance) / (reference - chance) if shown else row["recognised"]
+    bar = keep if shown else recognise
+    good = [r for r in rows if r["kept"] >= bar] or [max(rows, key=lambda r: r["kept"])]
+    best = min(good, key=lambda r: r["between_views"])
+    if shown:
+        kept = f"keep {best['kept']:.0%} of what the items themselves tell of the label above chance"
+    else:
+        kept = f"leave {best['kept']:.0%} of the views nearest to their own item"
+    of = f"on a sample of {rows[0]['items']} items"
+    why = f"views {best['name']!r}: {of} they {kept} (asked: {bar:.0%}), and of the views that do they differ most"
+    refused = [r["name"] for r in rows if r not in good]
+    why += f"; {', '.join(refused)} change too much" if refused else ""
+    return Choice(parts[best["name"]], why, tuple(rows))

@@ -1,0 +1,115 @@
+"""Some items of whatever is at hand: a data set, a tensor, an array, a graph in any form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from counterpoint.core.errors import DataError, LabelError
+from counterpoint.core.options import Part
+from counterpoint.core.recipe import Graph, Modality
+from counterpoint.views import checked
+from counterpoint.views.ready import Preset
+
+UNNAMED = {4: "image", 5: "volume", 3: "series"}  # what a tensor with so many axes is taken for
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some items. x: (b, …) tensor, or a core Graph of b nodes, or of b small graphs where its parts have "batch".   chosen: (b,) which.
+
+    count: how many items there are.   kind: of data.   modality: where a data set says it.   labels: a data set's own, one per item.
+    """
+
+    x: Any
+    chosen: Tensor
+    count: int
+    kind: str
+    modality: Modality | None = None
+    labels: Any = None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+
+def sample(data: Any, preset: Preset | Part, kind: str | None, items: int, generator: Generator, *, afford: bool = False) -> Sample:
+    """At most `items` items, drawn at random, looked through as `views.checked` does.
+
+    data: a data set of one modality, a batch (items, …), or a graph as a mapping, PyTorch Geometric's Data or a core Graph.
+    preset: says the kind where neither `kind` nor the data set does.   afford: fewer items where they are large.
+    """
+    asked = kind or (preset.kind if isinstance(preset, Preset) else None)
+    if isinstance(preset, Preset) and asked != preset.kind:
+        raise DataError(f'kind = "{asked}" was given with {preset.kind} views; they must be of one kind')
+    if hasattr(data, "batch") and hasattr(data, "spec"):
+        return _of_set(data, asked, items, generator, afford)
+    if isinstance(data, (Graph, Mapping)) or hasattr(data, "edge_index"):
+        if asked not in (None, *checked.LINKED):
+            raise DataError(f"a graph was given with {asked} views; {asked} is one tensor or NumPy array")
+        return _of_graph(checked.graph(data, asked or "graph"), asked or "graph", items, generator)
+    if asked in checked.LINKED:
+        checked.graph(data, asked)  # says what a graph is
+    x = checked.tensor(data, asked or "a batch")
+    asked = asked or UNNAMED.get(x.dim())
+    if asked is None:
+        raise DataError(f'the kind of data of shape {tuple(x.shape)} is not known; give kind="table", "text", "array" …')
+    if asked not in checked.AXES:
+        raise DataError(f"views of {asked} are neither measured nor shown; the kinds are {', '.join([*checked.AXES, *checked.LINKED])}")
+    checked.layout(x, asked)
+    chosen = _chosen(len(x), _affordable(x.shape[1:], items) if afford else items, generator)
+    return Sample(checked.checked(x[chosen], asked), chosen, len(x), asked)
+
+
+def _of_set(data: Any, asked: str | None, items: int, generator: Generator, afford: bool) -> Sample:
+    modality = data.spec.only
+    if asked not in (None, modality.kind):
+        raise DataError(f"the views are for {asked} and the data are {modality.kind}")
+    chosen = _chosen(len(data.ids), _affordable(modality.shape, items) if afford else items, generator)
+    x = data.batch(data.ids[chosen]).fields[next(iter(data.spec.modalities))]
+    column = data.columns.get("label")
+    labels = column if column is not None and not column.is_floating_point() else None
+    return Sample(x, chosen, len(data.ids), modality.kind, modality, labels)
+
+
+def _of_graph(parts: Any, kind: str, items: int, generator: Generator) -> Sample:
+    rows = parts.rows if isinstance(parts, Graph) else torch.arange(len(parts["x"]))
+    parts = parts.parts if isinstance(parts, Graph) else parts
+    owner = parts.get("batch")
+    if owner is None:
+        chosen = _chosen(len(rows), items, generator)
+        return Sample(Graph(parts, rows[chosen]), chosen, len(rows), kind)
+    count = int(owner.max()) + 1
+    chosen = _chosen(count, items, generator)
+    return Sample(Graph(parts, torch.isin(owner, chosen).nonzero()[:, 0]), chosen, count, kind)
+
+
+def codes(labels: Any, found: Sample) -> Tensor | None:
+    """(b,) int64 labels of the sample (−1 unknown), from words or numbers, one per item of the whole; None where fewer than 8 are known."""
+    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if given.ndim != 1:
+        raise LabelError(f"labels of shape {given.shape} were given; they are (items,), one for each")
+    if len(given) != found.count:
+        raise LabelError(f"{len(given)} labels were given for {found.count} items; there must be one for each")
+    if given.dtype.kind == "f":
+        given = np.where(np.isnan(given), -1, np.unique(given, return_inverse=True)[1])
+    if given.dtype.kind not in "iu":
+        given = np.unique(given.astype(str), return_inverse=True)[1]
+    known = torch.from_numpy(given.astype(np.int64))[found.chosen]
+    return known if int((known >= 0).sum()) >= 8 else None
+
+
+def _chosen(count: int, items: int, generator: Generator) -> Tensor:
+    if count == 0:
+        raise DataError("an empty batch was given; views need at least one item")
+    return torch.randperm(count, generator=generator)[:items].sort().values
+
+
+def _affordable(shape: Any, items: int) -> int:
+    """Fewer items where they are large: about six million numbers, but no fewer than 100 items."""
+    return min(items, max(100, 6_000_000 // max(math.prod(shape), 1)))
