@@ -12,40 +12,52 @@ from counterpoint.core import similarity
 from counterpoint.core.similarity import Pairs, Relation, Scores
 from counterpoint.losses.rows import guard
 
-LIMIT = 0.02  # a difference below this is made anew: above it float32 keeps four digits of its gradient
+LIMIT = 0.02  # what lies no higher above its least is made anew: further up float32 keeps four digits of the gradient
 
 
-def eligible(pairs: Pairs) -> Tensor | None:
-    """The rows (n,) bool whose positives are all candidates, of one weight; None where none is, or where that cannot be told at once."""
-    if not _unweighted(pairs.candidate) or pairs.positive.form in ("product", "tile"):
+def eligible(pairs: Pairs, counted: Tensor) -> tuple[Tensor, Tensor] | None:
+    """(the rows (n,) bool whose positives are all candidates, of one weight; the logarithm of that weight as candidates (n,)).
+
+    None where there is no such row, or where it cannot be told at once.
+    """
+    if {pairs.positive.form, pairs.candidate.form} & {"product", "tile"}:
         return None
-    positive = similarity.positive_count(pairs)
-    inside = similarity.candidate_count(pairs) - similarity.negative_count(pairs) == positive
-    found = inside if _unweighted(pairs.positive) else inside & (positive == 1)
-    return found if bool((found & (positive > 0)).any()) else None
+    number, plain = similarity.positive_count(pairs), _unweighted(pairs.candidate)
+    rows = counted & (similarity.candidate_count(pairs) - similarity.negative_count(pairs) == number)
+    rows = rows if plain and _unweighted(pairs.positive) else rows & (number == 1)
+    if not bool(rows.any()):
+        return None
+    level = torch.zeros(len(rows), device=rows.device)
+    if not plain:
+        level = (similarity.candidate_weight(pairs) - similarity.weight(pairs.negatives, pairs.shape)).clamp(min=1e-30).log()
+    return rows, guard(level, rows)
 
 
 def candidates_against(scores: Scores, pairs: Pairs, own: Tensor, counted: Tensor) -> Tensor:
-    """log Σ_{candidates} exp(s_ij) − own_i, (n,), own = log Σ_{positives} exp(s_ip); exact also where it is near zero.
+    """log Σ_{candidates} exp(s_ij) − own_i, (n,), own = log Σ_{positives} exp(s_ip); exact also where it is nearly all the positives'.
 
-    There, and where positives are candidates of one weight, it is softplus(log Σ_{negatives} exp(s_ik) − own_i); a pass over the negatives
-    is paid only by batches with such rows.
+    A pass over the negatives alone is paid by batches with such rows only.
     """
     own = guard(own, counted)
     value = guard(similarity.candidates_lse(scores, pairs), counted) - own
-    rows = near_zero(value, pairs, counted)
-    if rows is None:
-        return value
-    return torch.where(rows, softplus(similarity.negatives_lse(scores, pairs) - guard(own, rows)), value)
+    found = near_least(value, pairs, counted)
+    return value if found is None else torch.where(found[0], negatives_against(scores, pairs, guard(own, found[0]), found[1]), value)
 
 
-def near_zero(value: Tensor, pairs: Pairs, counted: Tensor) -> Tensor | None:
-    """The eligible rows (n,) bool with a value below LIMIT; None where there are none."""
-    small = counted & (value.detach() < LIMIT)
-    if not bool(small.any()):
+def negatives_against(scores: Scores, pairs: Pairs, own: Tensor, level: Tensor) -> Tensor:
+    """log( w Σ_{positives} exp(s_ip) + Σ_{negatives} exp(s_ik) ) − own_i, (n,), log w = level, own as above, as its softplus."""
+    return softplus(similarity.negatives_lse(scores, pairs) - (own + level)) + level
+
+
+def near_least(value: Tensor, pairs: Pairs, counted: Tensor) -> tuple[Tensor, Tensor] | None:
+    """`eligible`, of the rows alone whose value is less than LIMIT above the level, below which it cannot be."""
+    if _unweighted(pairs.candidate) and not bool((counted & (value.detach() < LIMIT)).any()):
         return None
-    allowed = eligible(pairs)
-    return None if allowed is None or not bool((small & allowed).any()) else small & allowed
+    found = eligible(pairs, counted)
+    if found is None:
+        return None
+    rows = found[0] & (value.detach() < found[1] + LIMIT)
+    return (rows, guard(found[1], rows)) if bool(rows.any()) else None
 
 
 def spread(scores: Scores, pairs: Pairs, weight: Tensor) -> Tensor:

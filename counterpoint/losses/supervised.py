@@ -6,13 +6,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.easy import candidates_against, eligible, near_zero, spread
+from counterpoint.losses.easy import candidates_against, eligible, near_least, negatives_against, spread
 from counterpoint.losses.rows import finish, guard
 
 
@@ -24,7 +23,7 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
 
     Graded weights make `out` the cross-entropy with soft targets w (Dialog2Flow, paper 005; codes over prototypes). Easy rows, whose
     positives are candidates of one weight, take a form that keeps their gradient: softplus(N_i − P_i) + log of the number of positives,
-    and in `out` how far P_i lies above the positives' mean. Rows without positives do not count.
+    N and P as in `info_nce`, and in `out` how far P_i lies above the positives' mean. Rows without positives do not count.
     Chance (equal scores): log of the candidates' weight.
 
     temperature: t > 0; may move over the run.
@@ -36,28 +35,23 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
     count = similarity.positive_count(pairs)
     counted = (weight > 0) & (total > 0)
     chance = total.clamp(min=1e-30).log()
-    if _one_positive(pairs, count):
-        own = guard(similarity.positive_mean(scores, pairs), counted)
-        return finish(softplus(similarity.negatives_lse(scores, pairs) - own), counted, chance)
     size = count.clamp(min=1).to(scores.dtype).log()
+    found = eligible(pairs, counted) if bool((count <= 1).all()) else None
+    if found is not None and torch.equal(found[0], counted):  # one positive each: no other pass than that over the negatives
+        own = guard(similarity.positive_mean(scores, pairs), counted)
+        return finish(negatives_against(scores, pairs, own, found[1]), counted, chance)
     if mean == "in":
         return finish(candidates_against(scores, pairs, _sum(scores, pairs, weight, size), counted) + size, counted, chance)
     values = guard(similarity.candidates_lse(scores, pairs), counted) - similarity.positive_mean(scores, pairs)
-    rows = near_zero(values - size, pairs, counted)
-    if rows is not None:
-        gap = similarity.negatives_lse(scores, pairs) - guard(_sum(scores, pairs, weight, size), rows)
-        values = torch.where(rows, softplus(gap) + size + guard(spread(scores, pairs, weight), rows), values)
+    found = near_least(values - size, pairs, counted)
+    if found is not None:
+        rows, level = found
+        own = guard(_sum(scores, pairs, weight, size), rows)
+        exact = negatives_against(scores, pairs, own, level) + size + guard(spread(scores, pairs, weight), rows)
+        values = torch.where(rows, exact, values)
     return finish(values, counted, chance)
 
 
 def _sum(scores: Scores, pairs: Pairs, weight: Tensor, size: Tensor) -> Tensor:
     """log Σ_p exp(s_ip) of positives of one weight; of others with weights of mean 1."""
     return similarity.positives_lse(scores, pairs) - (weight.clamp(min=1e-30).log() - size)
-
-
-def _one_positive(pairs: Pairs, count: Tensor) -> bool:
-    """Whether no row has more than one positive, which is also a candidate of weight 1."""
-    if not bool((count <= 1).all()):
-        return False
-    allowed = eligible(pairs)
-    return allowed is not None and bool((allowed | (count == 0)).all())

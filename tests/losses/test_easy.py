@@ -38,6 +38,15 @@ def _by_edges(labels):
     return Pairs(Relation.sparse(i, j, torch.full((len(i),), 0.3)), Relation.all().without(Relation.itself()), (len(labels),) * 2)
 
 
+def _proxies(labels):
+    """Two classes, each in the denominator as often as it has anchors, and one row of each as its proxy."""
+    n = len(labels)
+    column = torch.zeros(n)
+    column[:2] = torch.bincount(labels).float()
+    keys = torch.where(torch.arange(n) < 2, labels, -1)
+    return Pairs(Relation.equal(labels, keys), Relation.all().weighted(column=column), (n, n))
+
+
 def _value(part, pairs, labels, t):
     """The loss less its least, which is the log of the number of positives where these are averaged; at high temperatures of products."""
     count = similarity.positive_count(pairs).double()
@@ -50,6 +59,8 @@ def _value(part, pairs, labels, t):
             scores = similarity.cosine(z, z)
         result = part(scores, pairs, temperature=t)
         least = count.log().to(z.dtype) if part.make is losses.supervised else 0.0
+        if pairs.candidate.column is not None:
+            least = pairs.candidate.column[labels].log().to(z.dtype)
         return (result.values - least).mean()
 
     return run
@@ -69,6 +80,7 @@ CASES = {
     "supervised, one by index": (use(losses.supervised), _relation, TWO),
     "supervised, one with a weight": (use(losses.supervised), _by_edges, TWO),
     "supervised out": (use(losses.supervised), _by_label, THREE),
+    "supervised, proxies": (use(losses.supervised), _proxies, MIXED),
     "supervised in": (use(losses.supervised, mean="in"), _by_label, THREE),
     "supervised in, one": (use(losses.supervised, mean="in"), _by_label, TWO),
     "supervised out, mixed": (use(losses.supervised), _by_label, MIXED),
