@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from counterpoint import losses
 from counterpoint.core import similarity
 from counterpoint.core.similarity import Pairs, Relation
 
-WIDTH, TEMPERATURE, CLASSES, TOKENS = 128, 0.1, 10, 64
+WIDTH, TEMPERATURE, CLASSES, TOKENS, QUEUE, NEAREST = 128, 0.1, 10, 64, 4096, 10
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Data:
     second: Tensor
     labels: Tensor
     edges: tuple[Tensor, Tensor]
+    queue: Tensor
 
     @property
     def rows(self) -> Tensor:
@@ -37,7 +39,8 @@ def data(pairs: int, device: str, dtype: torch.dtype) -> Data:
     labels = torch.randint(0, CLASSES, (pairs,), generator=generator).to(device).repeat(2)
     rows = torch.arange(2 * pairs).repeat_interleave(10)
     columns = (rows + torch.randint(1, 2 * pairs, rows.shape, generator=generator)) % (2 * pairs)
-    return Data(views[0], views[1], labels, (rows.to(device), columns.to(device)))
+    queue = torch.randn(QUEUE, WIDTH, generator=generator).to(device, dtype)
+    return Data(views[0], views[1], labels, (rows.to(device), columns.to(device)), queue)
 
 
 # ---- ours: statistics of pairs, group by group
@@ -82,6 +85,13 @@ def blocks(x: Data) -> Tensor:
     return torch.arange(n, device=x.first.device) // TOKENS
 
 
+def mixed(x: Data, *, hardest: int = 64, between: int = 32, towards: int = 16) -> Tensor:
+    """One view against the other and a queue, with negatives mixed from the hardest."""
+    scores = similarity.cosine(x.first, torch.cat([x.second, x.queue]))
+    pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
+    return losses.mixed_negatives(scores, pairs, temperature=TEMPERATURE, hardest=hardest, between=between, towards=towards).mean()
+
+
 OURS: dict[str, Callable[[Data], Tensor]] = {
     "NT-Xent": lambda x: losses.nt_xent(x.first, x.second, temperature=TEMPERATURE),
     "decoupled": lambda x: losses.decoupled_nt_xent(x.first, x.second, temperature=TEMPERATURE),
@@ -105,8 +115,25 @@ OURS: dict[str, Callable[[Data], Tensor]] = {
     "tiles of any function": lambda x: out(cosines(x), pairs_of(x, Relation.tile(lambda i, j: ((i - j).abs() < 9) & (i != j)))),
     "blocks": lambda x: out(cosines(x), Pairs(Relation.index(blocks(x) * TOKENS), Relation.all(), (len(x.labels),) * 2, (blocks(x),) * 2)),
     "CLIP": lambda x: losses.clip(x.first, x.second, temperature=TEMPERATURE),
+    "CACR": lambda x: losses.cacr(cosines(x).times(TEMPERATURE), pairs_of(x, Relation.index(partner(x)))).mean(),
+    "sorting": lambda x: losses.groco(cosines(x).times(TEMPERATURE), pairs_of(x, Relation.index(partner(x))), nearest=NEAREST).mean(),
+    "mixing": mixed,
+    "reweighted": lambda x: losses.reweighted(cosines(x), pairs_of(x, Relation.index(partner(x))), temperature=1.0).mean(),
 }  # fmt: skip
-FULL = {"directed", "temperature per row", "CLIP"}  # groups whose bare products are all tiles
+# what is compared with the twin where that is not what is timed: mixtures of one negative are no matter of chance
+CHECKED: dict[str, Callable[[Data], Tensor]] = {"mixing": lambda x: mixed(x, hardest=1, between=2, towards=0)}
+FULL = {"directed", "temperature per row", "CLIP", "sorting", "mixing"}  # groups whose bare products are all tiles
+FORWARD = {"sorting"}  # whose tiles are made once, to find the nearest; gradients are of single pairs
+
+
+def bare_sides(group: str, x: Data) -> tuple[Tensor, Tensor]:
+    """The rows whose products are the floor of a group; one object twice where a half of the tiles is enough."""
+    if group == "CLIP":
+        return x.first, x.second
+    if group == "mixing":
+        return x.first, torch.cat([x.second, x.queue])
+    rows = x.rows
+    return rows, rows * 1.0 if group in FULL else rows
 
 
 # ---- the twins: whole matrices in float64
@@ -130,6 +157,19 @@ def twin(group: str, x: Data) -> Tensor:
     if group == "softmax mean":
         negatives = S.masked_fill(me | mate, low)
         return ((negatives.softmax(1) * S).sum(1) - S[mate]).mean()
+    if group == "CACR":  # of cosines; one positive
+        weight = (4 * TEMPERATURE * S).masked_fill(me | mate, low).softmax(1)
+        return (2 * TEMPERATURE * ((weight * S).sum(1) - S[mate])).mean()
+    if group == "sorting":
+        return sorted_twin(unit @ unit.detach().T, me | mate, mate)
+    if group == "reweighted":
+        negatives = S.masked_fill(me | mate, low)
+        return F.softplus((1.5 * negatives).logsumexp(1) - (0.5 * negatives).logsumexp(1) + math.log(n - 2) - S[mate]).mean()
+    if group == "mixing":  # the hardest negative once more, twice, as a constant
+        a, c = F.normalize(x.first.double()), F.normalize(torch.cat([x.second, x.queue]).double())
+        S, target = a @ c.T, torch.arange(len(a), device=a.device)
+        hard = S.detach().scatter(1, target[:, None], low).argmax(1)
+        return F.cross_entropy(torch.cat([S, (a * c[hard].detach()).sum(1, keepdim=True).expand(-1, 2)], 1) / TEMPERATURE, target)
     if group == "sigmoid":
         return (F.softplus(-S[mate]) + F.softplus(S.masked_fill(me | mate, low)).sum(1)).mean()
     if group == "CLIP":
@@ -155,6 +195,23 @@ def twin(group: str, x: Data) -> Tensor:
         inside = S.masked_fill(count == 0, low).logsumexp(1) - count.sum(1).log()
         return (total - inside).mean()
     return (total - (S * count).sum(1) / count.sum(1)).mean()
+
+
+def sorted_twin(S: Tensor, left_out: Tensor, mate: Tensor) -> Tensor:
+    """GroCo by whole permutation matrices: the nearest negatives and the positive, ascending, through an odd-even network."""
+    low = S.masked_fill(left_out, -torch.inf).topk(NEAREST, 1).values.flip(1)
+    values, wires = torch.cat([low, S[mate][:, None]], 1), NEAREST + 1
+    whole = torch.eye(wires, dtype=S.dtype, device=S.device).expand(len(S), -1, -1)
+    for layer in range(wires):
+        matrix = torch.eye(wires, dtype=S.dtype, device=S.device).repeat(len(S), 1, 1)
+        for i in range(layer % 2, wires - 1, 2):
+            keep = 0.5 + torch.atan(values[:, i + 1] - values[:, i]) / math.pi
+            matrix[:, i, i] = matrix[:, i + 1, i + 1] = keep
+            matrix[:, i, i + 1] = matrix[:, i + 1, i] = 1 - keep
+        values, whole = (matrix @ values[:, :, None])[:, :, 0], matrix @ whole  # row: rank, column: wire
+    below = whole[:, :NEAREST].sum(1)
+    right = torch.cat([below[:, :NEAREST], 1 - below[:, NEAREST:]], 1)
+    return -right.log().mean()
 
 
 # ---- the peers
@@ -215,15 +272,25 @@ def memeff(x: Data) -> Tensor:
     return peer.MemoryEfficientCLIPLoss(temperature=TEMPERATURE, stable=False)(x.first, x.second)  # type: ignore[no-any-return]
 
 
-# peer: (group, what it runs, the module it needs, the most pairs that it can take in about 8 GiB, needs a GPU)
-PEERS: dict[str, tuple[str, Callable[[Data], Tensor], str, int, bool]] = {
-    "naive torch": ("NT-Xent", naive_nt_xent, "torch", 8192, False),
-    "lightly": ("NT-Xent", lightly, "lightly", 8192, False),
-    "pytorch-metric-learning": ("NT-Xent", metric_learning_nt_xent, "pytorch_metric_learning", 256, False),
-    "naive torch SupCon": ("SupCon out", naive_sup_con, "torch", 8192, False),
-    "pytorch-metric-learning SupCon": ("SupCon out", metric_learning_sup_con, "pytorch_metric_learning", 512, False),
-    "naive torch CLIP": ("CLIP", naive_clip, "torch", 8192, False),
-    "open_clip": ("CLIP", open_clip, "open_clip", 8192, False),
-    "inf-cl": ("CLIP", inf_cl, "inf_cl", 1 << 18, True),
-    "memeff": ("CLIP", memeff, "memeff", 1 << 18, True),
+@dataclass(frozen=True)
+class Peer:
+    """group: whose twin it must equal.   module: what it needs.   most: pairs that it can take in about 8 GiB; most_gpu: in 80 GB."""
+
+    group: str
+    run: Callable[[Data], Tensor]
+    module: str
+    most: int
+    most_gpu: int
+
+
+PEERS: dict[str, Peer] = {
+    "naive torch": Peer("NT-Xent", naive_nt_xent, "torch", 8192, 32768),
+    "lightly": Peer("NT-Xent", lightly, "lightly", 8192, 32768),
+    "pytorch-metric-learning": Peer("NT-Xent", metric_learning_nt_xent, "pytorch_metric_learning", 256, 512),
+    "naive torch SupCon": Peer("SupCon out", naive_sup_con, "torch", 8192, 32768),
+    "pytorch-metric-learning SupCon": Peer("SupCon out", metric_learning_sup_con, "pytorch_metric_learning", 512, 4096),
+    "naive torch CLIP": Peer("CLIP", naive_clip, "torch", 8192, 32768),
+    "open_clip": Peer("CLIP", open_clip, "open_clip", 8192, 32768),
+    "inf-cl": Peer("CLIP", inf_cl, "inf_cl", 0, 1 << 18),
+    "memeff": Peer("CLIP", memeff, "memeff", 0, 1 << 18),
 }

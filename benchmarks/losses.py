@@ -1,47 +1,58 @@
 """Losses: time and extra memory, forward and backward, beside the bare matrix products and the peers: `python benchmarks/losses.py`.
 
-Every contender runs in a process of its own. It is first checked against a float64 twin at a small size; a contender with a wrong value or
-gradient is shown as such and not timed. Then the peak of resident memory of one step over what was there before it, then time: the
-contender, the bare products of the same algorithm and our NT-Xent take turns in the same process, so that a busy machine harms all
-alike, and the ratios are those of the medians.
+Every contender runs in a process of its own. Value and gradient are first checked against a float64 twin, ours on both roads that are
+timed (one tile; many tiles, of which some are kept and the others made again); a wrong contender is shown as such and not timed. Then the
+peak of resident memory of one step over what was there before it, then time: the contender, the bare products of the same algorithm,
+our NT-Xent and, for a peer, our loss of the same group take turns in one process, so that a busy machine harms all alike, and the ratios
+are those of the medians.
 
     floor      the matrix products alone, tile by tile: scores once forward; scores again and both gradients backward. "symmetric": rows
-               against themselves, the upper triangle of tiles; "full": all tiles.
+               against themselves, the upper triangle of tiles; "full": all tiles; of sorting the forward alone.
+    x ours     a peer's time over that of our loss of its group.
     extra      MiB above inputs and libraries at the peak of one step (on a GPU: of allocated memory).
+    error      the larger of the relative errors of value and gradient. A peer may be as wrong as products in TF32 and bfloat16 are.
 
-`--quick` leaves out what takes long, `--large` adds 65,536 pairs, `--json FILE` writes the figures as they come, `--only GROUP` takes one
-group, `--pairs N …` some sizes.
+On a CPU all groups at 512, 4,096 and 8,192 pairs and the common ones from 64, in about ten minutes; on a GPU at 512, 4,096 and 32,768
+and the common ones to 262,144, in float32 and in bfloat16. `--quick` leaves out what takes long, `--large` adds 65,536 pairs; `--json FILE`
+writes the figures as they come, a row in the place of an earlier one of the same device, type, contender and size; `--only GROUP`
+takes one group, `--pairs N …` some sizes, `--dtype` one type.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from loss_contenders import FULL, OURS, PEERS, WIDTH, Data, data, twin
+from loss_contenders import CHECKED, FORWARD, OURS, PEERS, WIDTH, Data, bare_sides, data, twin
 from torch import Tensor
 
+from counterpoint.core.similarity import plan as plans
+
 warnings.filterwarnings("ignore")
+COMMON = ("NT-Xent", "CLIP", "SupCon out")  # the groups that peers have: all sizes
+Row = dict[str, Any]
 
 
 # ---- the floor: nothing but products
 
 
-def floor(first: Tensor, second: Tensor, side: int) -> Callable[[], None]:
+def floor(first: Tensor, second: Tensor, side: int, backward: bool = True) -> Callable[[], None]:
     """The products of first (n, d) and second (m, d), forward and backward; half of the tiles where both are the same object."""
     symmetric = first is second
     A = F.normalize(first.detach().float())
@@ -49,13 +60,13 @@ def floor(first: Tensor, second: Tensor, side: int) -> Callable[[], None]:
     flat, dA, dC = A.new_empty(side * side), torch.zeros_like(A), torch.zeros_like(C)
 
     def run() -> None:
-        for backward in (False, True):
+        for back in (False, True) if backward else (False,):
             for r in range(0, len(A), side):
                 for c in range(r if symmetric else 0, len(C), side):
                     left, right = A[r : r + side], C[c : c + side]
                     tile = flat[: len(left) * len(right)].view(len(left), len(right))
                     torch.mm(left, right.T, out=tile)
-                    if backward:
+                    if back:
                         dA[r : r + side].addmm_(tile, right)
                         if not symmetric or c > r:
                             dC[c : c + side].addmm_(tile.T, left)
@@ -63,7 +74,7 @@ def floor(first: Tensor, second: Tensor, side: int) -> Callable[[], None]:
     return run
 
 
-# ---- one contender, in its own process
+# ---- one contender
 
 
 def memory(field: str) -> int:
@@ -83,7 +94,7 @@ def extra(step: Callable[[], None], device: str) -> float:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     resident = memory("VmRSS")
     step()
-    return (memory("VmHWM") - resident) / 2**10
+    return max(memory("VmHWM") - resident, 0) / 2**10
 
 
 def timed(run: Callable[[], object], device: str) -> float:
@@ -94,22 +105,49 @@ def timed(run: Callable[[], object], device: str) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def error(group: str, run: Callable[[Data], Tensor], device: str, dtype: torch.dtype) -> float:
-    """The largest of the relative errors of value and gradient at 192 pairs."""
-    x = data(192, device, dtype)
+def error(group: str, run: Callable[[Data], Tensor], pairs: int, device: str, dtype: torch.dtype) -> float:
+    """The larger of the relative errors of value and gradient."""
+    x = data(pairs, device, dtype)
     inputs = (x.first, x.second)
     value, expected = run(x), twin(group, x)
     one, two = (torch.cat([g.double() for g in torch.autograd.grad(v, inputs)]) for v in (value, expected))
-    return max(float((value.double() - expected).detach().abs() / expected.detach().abs()), float((one - two).norm() / two.norm()))
+    off = (value.double() - expected).detach().abs() / expected.detach().abs()
+    return max(float(off), float((one - two).norm() / two.norm()))
 
 
-def single(name: str, pairs: int, rounds: int, device: str, dtype: torch.dtype) -> dict[str, Any]:
+@contextmanager
+def small_tiles(device: str) -> Iterator[int]:
+    """Many tiles of few pairs: how many pairs. Three tiles may be kept for the backward, the others are made again."""
+    side, pairs = (512, 1200) if device == "cuda" else (128, 320)  # on a GPU large enough for the kernels
+    before = plans.TILE[device], plans.KEEP
+    plans.TILE[device], plans.KEEP = side, 3 * side * side
+    try:
+        yield pairs
+    finally:
+        plans.TILE[device], plans.KEEP = before
+
+
+def checked(name: str, device: str, dtype: torch.dtype) -> tuple[float, bool]:
+    """(the error, over both roads where there are two; whether it is small enough)."""
+    wide = dtype == torch.float32
+    if name not in OURS:
+        found = error(PEERS[name].group, PEERS[name].run, 192, device, dtype)
+        return found, found < ((2e-3 if device == "cuda" else 1e-4) if wide else 5e-2)
+    run = CHECKED.get(name, OURS[name])
+    found = error(name, run, 192, device, dtype)
+    with small_tiles(device) as pairs:
+        found = max(found, error(name, run, pairs, device, dtype))
+    return found, found < (1e-4 if wide else 2e-2)
+
+
+def single(name: str, pairs: int, rounds: int, device: str, dtype: torch.dtype) -> Row:
     """Figures of one contender at one size."""
-    group, run = (name, OURS[name]) if name in OURS else PEERS[name][:2]
-    wrong = error(group, run, device, dtype)
-    found: dict[str, Any] = {"group": group, "contender": "counterpoint" if name in OURS else name, "pairs": pairs, "error": wrong}
-    if not wrong < (1e-4 if dtype == torch.float32 else 2e-2):
-        return found | {"note": "value or gradient is wrong: not timed"}
+    ours = name in OURS
+    group, run = (name, OURS[name]) if ours else (PEERS[name].group, PEERS[name].run)
+    wrong, right = checked(name, device, dtype)
+    found: Row = {"group": group, "contender": "counterpoint" if ours else name, "pairs": pairs, "error": wrong}
+    if not right:
+        return found | {"note": f"value or gradient is wrong by {wrong:.0e}: not timed"}
     x = data(pairs, device, dtype)
 
     def step(loss: Callable[[Data], Tensor] = run) -> None:
@@ -119,60 +157,89 @@ def single(name: str, pairs: int, rounds: int, device: str, dtype: torch.dtype) 
     start = time.perf_counter()
     found["extra_mib"] = round(extra(step, device), 1)
     alone = (time.perf_counter() - start) * 1e3
-    side = 1024 if device == "cpu" else 4096
-    if group == "CLIP":
-        bare = floor(x.first, x.second, side)
-    else:
-        rows = x.rows
-        bare = floor(rows, rows * 1.0 if group in FULL else rows, side)
+    bare = floor(*bare_sides(group, x), 1024 if device == "cpu" else 4096, group not in FORWARD)
     if rounds == 0:  # once is all there is time for: no turns, no medians
-        return found | {"ms": round(alone, 3), "nt_xent_ms": round(alone, 3), "floor_ms": round(timed(bare, device), 3)}
-    contenders = {"ms": step, "floor_ms": bare, "nt_xent_ms": lambda: step(OURS["NT-Xent"])}
+        return found | {"ms": round(alone, 3), "floor_ms": round(timed(bare, device), 3)}
+    contenders: dict[str, Callable[[], object]] = {"ms": step, "floor_ms": bare}
+    if not ours:
+        contenders["ours_ms"] = lambda: step(OURS[group])
+    if group != "NT-Xent" and (ours or pairs < 1024):
+        contenders["nt_xent_ms"] = lambda: step(OURS["NT-Xent"])
     times: dict[str, list[float]] = {key: [] for key in contenders}
     few = 1 if pairs >= 1024 else min(max(int(300 / max(timed(step, device), 1e-3)), 1), 20)  # a slow peer is not asked twenty times
-    for turn in range(rounds + 1):
+    for turn in range(1 if alone > 500 else 0, rounds + 1):  # turn 0 warms up; what takes long needs none
         for key, one in contenders.items():
             each = [timed(one, device) for _ in range(few)]
             if turn:
                 times[key] += each
     found |= {key: round(statistics.median(values), 3) for key, values in times.items()}
+    if group == "NT-Xent":
+        found["nt_xent_ms"] = found.get("ours_ms", found["ms"])
     found["least_ms"], found["least_floor_ms"] = round(min(times["ms"]), 3), round(min(times["floor_ms"]), 3)
     return found
+
+
+# ---- each in its own process
+
+
+def alone(pipe: Connection, name: str, pairs: int, rounds: int, device: str, dtype: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    try:
+        pipe.send(single(name, pairs, rounds, device, getattr(torch, dtype)))
+    except Exception as reason:  # what a peer cannot do is a line of the table, not the end of it
+        pipe.send(str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__)
+
+
+def in_a_process(name: str, pairs: int, rounds: int, device: str, dtype: str, threads: int) -> Row:
+    """A copy of this process, which has computed nothing yet; on a GPU a new one."""
+    context = multiprocessing.get_context("spawn" if device == "cuda" else "fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=alone, args=(there, name, pairs, rounds, device, dtype, threads))  # type: ignore[attr-defined]
+    process.start()
+    there.close()
+    try:
+        found = here.recv()
+    except EOFError:
+        found = None
+    process.join()
+    if isinstance(found, dict):
+        return found
+    group, contender = (name, "counterpoint") if name in OURS else (PEERS[name].group, name)
+    note = found or f"ended with {process.exitcode}" + (" (killed; out of memory?)" if process.exitcode == -9 else "")
+    return {"group": group, "contender": contender, "pairs": pairs, "note": note[:90]}
 
 
 # ---- all of them
 
 
-def plan(quick: bool, large: bool, only: str | None, device: str) -> list[tuple[str, int, int]]:
+def plan(quick: bool, large: bool, device: str) -> list[tuple[str, int, int]]:
     """(contender, pairs, rounds)."""
     sizes = [64, 128, 256, 512, 4096] + ([] if quick else [8192])
+    everyone = {512, 4096, 8192}  # the sizes of all groups
     if device == "cuda":
-        sizes = [512, 4096, 32768] + ([] if quick else [131072])
+        sizes, everyone = [512, 4096, 32768] + ([] if quick else [131072, 262144]), {512, 4096, 32768}
     found = []
     for pairs in sizes:
-        rounds = 3 if pairs >= 4096 and quick else 5
+        long = pairs >= (8192 if device == "cpu" else 131072)
+        few = 2 if long else 3
         for name in OURS:
-            if name in ("NT-Xent", "CLIP") or pairs >= 512:
-                found.append((name, pairs, rounds))
-        for name, (_, _, module, most, gpu) in PEERS.items():
-            if pairs <= most and (device == "cuda" or not gpu) and _there(module):
-                found.append((name, pairs, min(rounds, 3)))
+            if pairs in everyone or name in COMMON:
+                found.append((name, pairs, 5 if not quick and (name == "NT-Xent" or (name in COMMON and not long)) else few))
+        for name, peer in PEERS.items():
+            if pairs <= (peer.most_gpu if device == "cuda" else peer.most) and _there(peer.module):
+                found.append((name, pairs, 1 if long else 3))
     if large:
         found.append(("NT-Xent", 65536, 0))
-    return [one for one in found if only is None or only in (one[0], PEERS.get(one[0], (one[0],))[0])]
+    return found
 
 
 def _there(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec(module) is not None  # not imported: that is left to the process that needs it
 
 
 def versions() -> dict[str, str]:
     found = {}
-    for name in ("torch", "lightly", "pytorch-metric-learning", "open_clip_torch", "inf-cl", "memeff"):
+    for name in ("torch", "triton", "lightly", "pytorch-metric-learning", "open_clip_torch", "inf-cl", "memeff"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -180,13 +247,34 @@ def versions() -> dict[str, str]:
     return found
 
 
-def show(row: dict[str, Any]) -> str:
+HEAD = f"{'group':22} {'contender':31} {'pairs':>6} {'ms':>10} {'x floor':>8} {'x NT-Xent':>9} {'x ours':>8} {'extra MiB':>9}  error"
+
+
+def show(row: Row) -> str:
+    line = f"{row['group']:22} {row['contender']:31} {row['pairs']:>6}"
     if "ms" not in row:
-        return f"{row['group']:22} {row['contender']:31} {row['pairs']:>6}  {row.get('note', '')}"
-    ratios = f"{row['ms'] / row['floor_ms']:8.2f} {row['ms'] / row['nt_xent_ms']:9.2f}"
-    return (
-        f"{row['group']:22} {row['contender']:31} {row['pairs']:>6} {row['ms']:10.2f} {ratios} {row['extra_mib']:9.1f}  {row['error']:.0e}"
+        return f"{line}  {row.get('note', '')}"
+    floor_, nt_xent, ours = (
+        f"{row['ms'] / row[key]:{width}.2f}" if key in row else " " * width
+        for key, width in (("floor_ms", 8), ("nt_xent_ms", 9), ("ours_ms", 8))
     )
+    return f"{line} {row['ms']:10.2f} {floor_} {nt_xent} {ours} {row['extra_mib']:9.1f}  {row['error']:.0e}"
+
+
+def keep(path: Path, row: Row, device: str, threads: int) -> None:
+    """Put a row into the file, in the place of an earlier one of the same device, type, contender and size."""
+    before = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    first = {"device": before.get("device", device), "dtype": before.get("dtype", "float32")}  # of files with one device for all rows
+    machines = before.get("machines") or ({first["device"]: before["machine"]} if "machine" in before else {})
+    about = {"cores": os.cpu_count(), "threads": threads, "processor": platform.machine(), "python": platform.python_version()}
+    machines[device] = about | {"versions": versions()}
+    same = ("device", "dtype", "group", "contender", "pairs")
+    rows = [first | one for one in before["rows"]]
+    rows = [one for one in rows if any(one[k] != row[k] for k in same)] + [row]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".partial")
+    written.write_text(json.dumps({"width": WIDTH, "machines": machines, "rows": rows}, indent=1) + "\n")
+    os.replace(written, path)
 
 
 def main() -> None:
@@ -197,45 +285,30 @@ def main() -> None:
     parser.add_argument("--only", help="one group or contender, by name")
     parser.add_argument("--pairs", type=int, nargs="+", help="only these sizes")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of every process")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the embeddings")
-    parser.add_argument("--one", nargs=3, metavar=("NAME", "PAIRS", "ROUNDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the embeddings; both on a GPU, float32 on a CPU")
+    parser.add_argument("--one", nargs=3, metavar=("NAME", "PAIRS", "ROUNDS"), help="one contender, as JSON, in this process")
     chosen = parser.parse_args()
-    device, dtype = "cuda" if torch.cuda.is_available() else "cpu", getattr(torch, chosen.dtype)
-    torch.set_num_threads(chosen.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    types = [chosen.dtype] if chosen.dtype else ["float32", "bfloat16"] if device == "cuda" else ["float32"]
     if chosen.one:
+        torch.set_num_threads(chosen.threads)
         name, pairs, rounds = chosen.one
-        print(json.dumps(single(name, int(pairs), int(rounds), device, dtype)))
+        if name not in OURS and name not in PEERS:
+            sys.exit(f"--one {name!r}: no such contender; there are {', '.join([*OURS, *PEERS])}")
+        for dtype in types:
+            print(json.dumps({"dtype": dtype} | single(name, int(pairs), int(rounds), device, getattr(torch, dtype))))
         return
-    print(f"{'group':22} {'contender':31} {'pairs':>6} {'ms':>10} {'x floor':>8} {'x NT-Xent':>9} {'extra MiB':>9}  error")
-    for name, pairs, rounds in plan(chosen.quick, chosen.large, chosen.only, device):
-        if chosen.pairs and pairs not in chosen.pairs:
-            continue
-        command = [sys.executable, __file__, "--one", name, str(pairs), str(rounds)]
-        command += ["--threads", str(chosen.threads), "--dtype", chosen.dtype]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
-            group, contender = (name, "counterpoint") if name in OURS else (PEERS[name][0], name)
-            row: dict[str, Any] = {"group": group, "contender": contender, "pairs": pairs, "note": reason[:90]}
-        else:
-            row = json.loads(done.stdout.strip().splitlines()[-1])
-        print(show(row), flush=True)
-        if chosen.json:
-            keep(chosen.json, row, device, chosen)
-
-
-def keep(path: Path, row: dict[str, Any], device: str, chosen: argparse.Namespace) -> None:
-    """Put a row into the file, in the place of an earlier one of the same contender and size."""
-    machine = {"cores": os.cpu_count(), "threads": chosen.threads, "processor": platform.machine(), "python": platform.python_version()}
-    device_name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    same = ("group", "contender", "pairs")
-    rows = [one for one in rows if any(one[k] != row[k] for k in same)] + [row]
-    result = {"device": device_name, "dtype": chosen.dtype, "width": WIDTH, "machine": machine, "versions": versions(), "rows": rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_suffix(".partial")
-    written.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(written, path)
+    place = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    for dtype in types:
+        print(f"{place}, {dtype}\n{HEAD}")
+        for name, pairs, rounds in plan(chosen.quick, chosen.large, device):
+            group = name if name in OURS else PEERS[name].group
+            if (chosen.pairs and pairs not in chosen.pairs) or (chosen.only and chosen.only not in (name, group)):
+                continue
+            row = {"device": place, "dtype": dtype} | in_a_process(name, pairs, rounds, device, dtype, chosen.threads)
+            print(show(row), flush=True)
+            if chosen.json:
+                keep(chosen.json, row, place, chosen.threads)
 
 
 if __name__ == "__main__":
