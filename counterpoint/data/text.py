@@ -2,6 +2,7 @@
 
 Words: lower case; a run of letters or digits is a token, so is every other sign and every character of scripts without spaces.
 Characters: the same with single characters, chosen where most texts are one long word (sequences, codes).
+DNA and RNA: the letters a c g t have the ids 1 2 3 4, u is a t, every other sign is 5; found where long words hold hardly anything else.
 Id 0 is padding (a transformers tokeniser keeps its own padding, which then stands in `info["padding"]`); then come the buckets that words
 outside the vocabulary are hashed into (CRC-32, the same on every machine); then the words.
 """
@@ -33,6 +34,9 @@ LONGEST = 128  # tokens of a text that are kept, unless size= says otherwise
 # Han, kana, hangul have no spaces between words: each character is a token of its own
 _WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]|_")
 _CHARACTERS = re.compile(r"\S")
+DNA = "acgt"  # ids 1 2 3 4, as `views.text.strand` and `mutate` have them: a letter and its complement sum to 5
+OTHER_SIGN = len(DNA) + 1
+_AMBIGUOUS = "nrywskmbdhv"  # codes of the IUPAC for two letters or more
 
 
 def sample_size(source: Source) -> int:
@@ -58,6 +62,8 @@ def fit(rows: Any, hints: Mapping[str, Any], request: Request, where: str) -> di
     else:
         if _mostly_one_word(texts[:2000]):
             found["tokenizer"] = "characters"
+            if _is_dna(texts[:2000]):
+                found["alphabet"] = DNA
         split = _splitter(found["tokenizer"])
         counts: Counter[str] = Counter()
         lengths = np.zeros(len(texts), int)
@@ -66,9 +72,13 @@ def fit(rows: Any, hints: Mapping[str, Any], request: Request, where: str) -> di
             counts.update(tokens)
             lengths[i] = len(tokens)
         least = 1 if found["tokenizer"] == "characters" or len(counts) < 500 else 2
-        kept = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))[:MOST_WORDS]
+        kept = (
+            [*DNA, "other"]
+            if "alphabet" in found
+            else sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))[:MOST_WORDS]
+        )
         found["words"] = kept
-        found["vocabulary"] = 1 + BUCKETS + len(kept)
+        found["vocabulary"] = 1 + len(kept) + (0 if "alphabet" in found else BUCKETS)
         own = 10**6
     most = int(lengths.max(initial=1))
     found["length"] = min(request.size or LONGEST, most if request.size is None and most < LONGEST else 10**9, own)
@@ -95,8 +105,10 @@ def convert(rows: Any, found: Mapping[str, Any], threads: int = 1) -> Converted:
 
 
 def modality(found: Mapping[str, Any]) -> Modality:
+    if found.get("alphabet") not in (None, DNA):
+        raise DataError(f"preprocessing= is for sequences of the alphabet {found['alphabet']!r}; this version reads {DNA!r}")
     info = {"vocabulary": found["vocabulary"], "tokenizer": found["tokenizer"]}
-    return Modality("text", (found["length"],), info | ({"padding": found["padding"]} if found.get("padding") else {}))
+    return Modality("text", (found["length"],), info | {name: found[name] for name in ("padding", "alphabet") if found.get(name)})
 
 
 def word_of(found: Mapping[str, Any]) -> Callable[[int], str]:
@@ -105,12 +117,16 @@ def word_of(found: Mapping[str, Any]) -> Callable[[int], str]:
         tokenizer, padding = _pretrained(found["tokenizer"]), found.get("padding", 0)
         return lambda i: "" if i == padding else str(tokenizer.convert_ids_to_tokens(i))
     kept = found["words"]
+    if found.get("alphabet"):
+        return lambda i: "" if i == 0 else kept[i - 1] if i <= len(DNA) else "…"
     return lambda i: "" if i == 0 else "…" if i <= BUCKETS else kept[i - 1 - BUCKETS]
 
 
 def words(found: Mapping[str, Any], items: int) -> str:
     how = (
-        ""
+        " of DNA"
+        if found.get("alphabet")
+        else ""
         if found["tokenizer"] == "words"
         else " as characters"
         if found["tokenizer"] == "characters"
@@ -159,13 +175,17 @@ def _texts(rows: Any, column: str | None) -> list[str | None]:
 
 
 def _encoded(texts: Sequence[str | None], found: Mapping[str, Any], longest: int) -> tuple[np.ndarray, np.ndarray]:
-    split, table = _splitter(found["tokenizer"]), _table(tuple(found["words"]))
+    split = _splitter(found["tokenizer"])
+    table = {c: i for i, c in enumerate(DNA, 1)} | {"u": 4} if found.get("alphabet") else _table(tuple(found["words"]))
     ids: list[int] = []
     lengths = np.zeros(len(texts), np.int64)
     for i, text in enumerate(texts):
         tokens = split((text or "").lower())[:longest]
         lengths[i] = len(tokens)
-        ids += [table[t] if t in table else 1 + zlib.crc32(t.encode()) % BUCKETS for t in tokens]
+        if found.get("alphabet"):
+            ids += [table.get(t, OTHER_SIGN) for t in tokens]
+        else:
+            ids += [table[t] if t in table else 1 + zlib.crc32(t.encode()) % BUCKETS for t in tokens]
     return np.array(ids, dtype=np.int32), lengths
 
 
@@ -181,6 +201,14 @@ def _splitter(name: str) -> Any:
 def _mostly_one_word(texts: Sequence[str]) -> bool:
     long_words = sum(len(t) >= 20 and len(_WORDS.findall(t)) <= 2 for t in texts)
     return long_words > 0.8 * len(texts)
+
+
+def _is_dna(texts: Sequence[str]) -> bool:
+    """Whether the four letters make up 95 % of the signs, each at least one in a hundred, and all the rest are codes of the IUPAC."""
+    counts = Counter(sign for text in texts for sign in _CHARACTERS.findall(text.lower().replace("u", "t")))
+    every = sum(counts.values())
+    letters = [counts[letter] for letter in DNA]
+    return counts.keys() <= {*DNA, *_AMBIGUOUS} and sum(letters) >= 0.95 * every and min(letters) >= 0.01 * every
 
 
 @lru_cache(maxsize=4)

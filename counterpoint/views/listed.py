@@ -20,9 +20,14 @@ def _spectrogram(modality: Modality) -> str:
 def _not_letters(modality: Modality) -> str:
     return (
         "they take the ids 1 2 3 4 for A C G T, and these texts have ids of a tokeniser; call views.text.strand on ids of your own"
-        if "tokenizer" in modality.info or modality.info.get("vocabulary", 5) > 5
+        if "alphabet" not in modality.info and ("tokenizer" in modality.info or modality.info.get("vocabulary", 5) > 5)
         else ""
     )
+
+
+def _no_words(modality: Modality) -> str:
+    few = int(modality.info.get("vocabulary", 0))
+    return f"they are words of three letters, with ids up to 64, and the encoder of these texts has {few} ids" if few < 65 else ""
 
 
 def _one_channel(modality: Modality) -> str:
@@ -95,9 +100,10 @@ PRESETS: dict[str, dict[str, Entry]] = PIXELS | {
         "swap": twice(
             text.swap, "Where words count and grammar does not (search, topics): tokens change places with near ones.", whole=False
         ),
-        "dna": Entry(
-            (use(text.mutate), use(text.strand)), "Sequences: a few letters changed; the other strand reads the same molecule.",
-            unfit=_not_letters,
+        "dna": twice(text.dna, "DNA: a few letters changed, and either strand, which reads the same molecule.", unfit=_not_letters),
+        "dna_kmers": twice(
+            text.dna, "DNA as words of three letters that overlap, for an encoder with 65 ids of its own: a word says more than a letter.",
+            k=3, unfit=_no_words,
         ),
     },
     "audio": {

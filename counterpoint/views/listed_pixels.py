@@ -114,7 +114,8 @@ PIXELS: dict[str, dict[str, Entry]] = {
     "video": {
         "default": twice(
             video.simclr,
-            "The same crop and colours in all frames, or movement would be the change of views; another moment would be a second clue.",
+            "The same crop and colours in all frames, or movement would be the change of views; half of the clip or more, more slowly, "
+            "since an action is the same early or late, quick or slow.",
         ),
         "clip": twice(
             video.simclr,

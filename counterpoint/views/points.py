@@ -14,7 +14,6 @@ from torch import Generator, Tensor
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import NotNegative, Positive, Range, Share
 from counterpoint.views import draw, masking
-from counterpoint.views.volume import turns
 
 Keys = dict[str, Tensor]
 
@@ -28,16 +27,39 @@ def _places(x: Tensor) -> Tensor:
 def rotate(
     x: Tensor, generator: Generator, *, angle: Annotated[float, Range(0, 180)] = 180.0, axis: Literal["up", "any"] = "up"
 ) -> tuple[Tensor, Keys]:
-    """Turned about the third axis, or about all.
+    """Turned about the third axis, or about any. Key "angle" (b, 3): the axis, as long as the turn is in radians.
 
-    angle: degrees, ± this.
-    axis: "up" turns about the third axis only; "any" about each in turn.
+    angle: degrees, ± this and uniform about the third axis; about any axis the largest turn: of all turns up to it each is as likely, with
+        180 of all there are (Haar's law: the angle has the density 1 − cos).
+    axis: "up" turns about the third axis only; "any" about every one.
     """
-    places = _places(x)
-    angles = draw.uniform(x, generator, -1.0, 1.0, len(x), 3) * (angle * math.pi / 180)
+    places, most = _places(x), angle * math.pi / 180
     if axis == "up":
-        angles = angles * torch.tensor([0.0, 0.0, 1.0], device=x.device)
-    return torch.cat([turns(angles) @ places, x[:, 3:]], 1), {"angle": angles}
+        turn = draw.uniform(x, generator, -most, most, len(x), 1) * torch.tensor([0.0, 0.0, 1.0], device=x.device)
+    else:
+        about = torch.nn.functional.normalize(draw.normal(x, generator, len(x), 3), dim=1)
+        turn = about * _evenly(draw.uniform(x, generator, 0.0, 1.0, len(x), 1), most)
+    return torch.cat([_about(turn) @ places, x[:, 3:]], 1), {"angle": turn}
+
+
+def _evenly(u: Tensor, most: float) -> Tensor:
+    """Angles in [0, most] whose distribution is (a − sin a) / (most − sin most), from uniform numbers: by halving, 40 times."""
+    wanted = u.double() * (most - math.sin(most))
+    low, high = torch.zeros_like(wanted), torch.full_like(wanted, most)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = middle - middle.sin() < wanted
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return high.float()
+
+
+def _about(turn: Tensor) -> Tensor:
+    """(b, 3, 3) rotations about the axes `turn` (b, 3) by their lengths in radians (Rodrigues)."""
+    angle = turn.norm(dim=1).clamp(min=1e-12)[:, None, None]
+    x, y, z = (turn / angle[:, :, 0]).unbind(1)
+    none = torch.zeros_like(x)
+    cross = torch.stack([none, -z, y, z, none, -x, -y, x, none], 1).view(-1, 3, 3)
+    return torch.eye(3, device=turn.device) + angle.sin() * cross + (1.0 - angle.cos()) * (cross @ cross)
 
 
 def jitter(x: Tensor, generator: Generator, *, scale: NotNegative = 0.01, most: Positive = 0.05) -> tuple[Tensor, Keys]:
@@ -118,8 +140,8 @@ def varied(
 ) -> tuple[Tensor, Keys]:
     """A part of the cloud, turned, scaled, every point moved a little: the general views of an object.
 
-    angle: degrees, ± this.
-    axis: "up" turns about the third axis only; "any" about each in turn.
+    angle: degrees, ± this about the third axis; the largest turn about any.
+    axis: "up" turns about the third axis only; "any" about every one.
     share: share of the points kept, those nearest to one of them.
     factor: change of size, uniform in its logarithm, one per axis.
     noise: standard deviation of the moves.

@@ -26,14 +26,15 @@ def _linear(x: Tensor, maps: Tensor) -> Tensor:
 
 
 def shear(x: Tensor, generator: Generator, *, strength: NotNegative = 0.5) -> tuple[Tensor, Keys]:
-    """Seen in a leaning room: each coordinate gets a share of the others (Rao et al. 2021).
+    """Seen in a leaning room: each coordinate gets a share of the others (Rao et al. 2021). Key "shear": those shares, row by row.
 
     strength: shares are uniform in ± this.
     """
     _check(x)
     c = x.shape[1]
-    lean = draw.uniform(x, generator, -strength, strength, len(x), c, c) * (1 - torch.eye(c, device=x.device))
-    return _linear(x, lean + torch.eye(c, device=x.device)), {}
+    lean = draw.uniform(x, generator, -strength, strength, len(x), c, c)
+    own = torch.eye(c, dtype=torch.bool, device=x.device)
+    return _linear(x, lean.masked_fill(own, 1.0)), {"shear": lean[:, ~own]}
 
 
 def rotate(x: Tensor, generator: Generator, *, angle: Annotated[float, Range(0, 180)] = 30.0) -> tuple[Tensor, Keys]:
@@ -103,7 +104,8 @@ def varied(
     if x.shape[1] == 3 and angle > 0:
         x, turned = rotate(x, generator, angle=angle)
         keys |= turned
-    x, _ = shear(x, generator, strength=strength)
+    x, leant = shear(x, generator, strength=strength)
+    keys |= leant
     x, _ = jitter(x, generator, scale=noise)
     if hidden > 0:
         x, gone = joints(x, generator, share=hidden)

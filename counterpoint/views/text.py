@@ -150,39 +150,64 @@ def varied(
     return x, keys
 
 
-def kmers(x: Tensor, *, k: Count = 3, letters: Count = 5, step: Count = 1) -> Tensor:
-    """(b, t') ids of the k-mers of sequences (b, t) with ids 1 … letters − 1 (A, C, G, T …); 0 where the k letters are not all there.
+# ---- DNA: ids 1 2 3 4 = A C G T, as `data.read` numbers them; any other id is another sign ------------------------------
+
+
+def kmers(x: Tensor, *, k: Count = 3, letters: Count = 5, step: Count = 1, padding: Whole = 0) -> Tensor:
+    """(b, t') ids of the k-mers of sequences (b, t) with ids 1 … letters − 1 (A, C, G, T …); padding where the k letters are not all there.
 
     k: letters in a word.
     letters: number of ids, padding included; the words' ids are below (letters − 1)^k + 1.
     step: distance between the starts of two words.
+    padding: id of the padding.
     """
+    there = _there(x, padding)
+    if x.shape[1] < k:
+        raise DataError(f"sequences of {x.shape[1]} tokens are too short for words of {k}")
     windows = x.unfold(1, k, step).long()
     base = letters - 1
     powers = base ** torch.arange(k - 1, -1, -1, device=x.device)
     code = ((windows - 1) * powers).sum(2) + 1
-    return torch.where((windows > 0).all(2), code, 0).to(x.dtype)
+    whole = (there & (x > 0) & (x < letters)).unfold(1, k, step).all(2)
+    return torch.where(whole, code, padding).to(x.dtype)
 
 
-def strand(x: Tensor, generator: Generator, *, share: Share = 0.5) -> tuple[Tensor, Keys]:
+def strand(x: Tensor, generator: Generator, *, share: Share = 0.5, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """The reverse complement of a share of DNA sequences; ids 1 2 3 4 = A C G T, others are kept, padding stays at the end.
 
     share: share of sequences.
+    padding: id of the padding.
     """
-    there = _there(x)
+    there = _there(x, padding)
     n = there.sum(1, keepdim=True)
     places = torch.arange(x.shape[1], device=x.device)
     back = x.gather(1, torch.where(places < n, n - 1 - places, places))
-    back = torch.where((back >= 1) & (back <= 4), 5 - back, back)
+    back = torch.where((back >= 1) & (back <= 4) & (places < n), 5 - back, back)
     turned = draw.chance(x, generator, share, len(x))
     return torch.where(turned[:, None], back, x), {"strand": turned}
 
 
-def mutate(x: Tensor, generator: Generator, *, share: Share = 0.05, letters: Count = 4) -> tuple[Tensor, Keys]:
+def mutate(x: Tensor, generator: Generator, *, share: Share = 0.05, letters: Count = 4, padding: Whole = 0) -> tuple[Tensor, Keys]:
     """A share of the letters is replaced by letters drawn uniformly from 1 … letters.
 
     share: share of letters.
     letters: how many there are (4 for DNA).
+    padding: id of the padding.
     """
-    chosen = masking.mask(_there(x), generator, share=share)
+    chosen = masking.mask(_there(x, padding), generator, share=share)
     return torch.where(chosen, draw.integers(x, generator, 1, letters + 1, *x.shape).to(x.dtype), x), {"mutated": chosen}
+
+
+def dna(
+    x: Tensor, generator: Generator, *, mutated: Share = 0.05, turned: Share = 0.5, k: Whole = 0, padding: Whole = 0
+) -> tuple[Tensor, Keys]:
+    """A few letters changed, then the other strand of a share of the molecules: the general views of DNA.
+
+    mutated: share of letters replaced by letters drawn uniformly.
+    turned: share of sequences of which the reverse complement is given.
+    k: letters in a word, where the view shall be of k-mers, see `kmers`, for an encoder with 4^k + 1 ids; 0 gives letters.
+    padding: id of the padding.
+    """
+    x, keys = mutate(x, generator, share=mutated, padding=padding)
+    x, done = strand(x, generator, share=turned, padding=padding)
+    return (kmers(x, k=k, padding=padding) if k else x), keys | done

@@ -1,6 +1,8 @@
 """Views of volumes, (b, c, d, h, w): uint8 or uint16 become float32 in [0, 1], floats stay in their own units (Hounsfield, voxels).
 
 Geometry is one sampling grid; intensity changes are relative to each item's own mean and spread, so that no range is assumed.
+A volume has no NaN: `data.read` refuses it, and so do these views where the batch lies in main memory (on a device asking would make it
+wait).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError
-from counterpoint.core.options import Count, NotNegative, Range, Share
+from counterpoint.core.options import Count, NotNegative, Positive, Range, Share
 from counterpoint.views import colour, draw
 
 Keys = dict[str, Tensor]
@@ -24,6 +26,8 @@ Part01 = tuple[Share, Share]
 def _sized(x: Tensor, size: Size) -> tuple[int, int, int]:
     if x.dim() != 5:
         raise DataError(f"volumes of shape {tuple(x.shape)} were given; a batch is (items, channels, depth, height, width)")
+    if x.is_floating_point() and x.device.type == "cpu" and bool(x.sum().isnan()):
+        raise DataError("volumes with NaN were given, and one would spread over the whole view; fill or leave out what is missing")
     if size is None:
         return x.shape[2], x.shape[3], x.shape[4]
     return (size, size, size) if isinstance(size, int) else (size[0], size[1], size[2])
@@ -107,7 +111,7 @@ def intensity(
 
 
 def erase(x: Tensor, generator: Generator, *, share: Part01 = (0.2, 0.5), boxes: Count = 1) -> tuple[Tensor, Keys]:
-    """Boxes of the volume are set to the item's mean.
+    """Boxes of the volume are set to the item's mean. Key "erased": of each box front, top, left, back, bottom, right in [0, 1].
 
     share: side of a box over the volume's, uniform between the two, independent for each axis.
     boxes: how many.
@@ -115,13 +119,74 @@ def erase(x: Tensor, generator: Generator, *, share: Part01 = (0.2, 0.5), boxes:
     _sized(x, None)
     x = colour.floats(x)
     hit = torch.zeros(len(x), *x.shape[2:], dtype=torch.bool, device=x.device)
+    edges: list[list[Tensor]] = []
     for _ in range(boxes):
         inside = torch.ones_like(hit)
+        low, high = [], []
         for axis, n in enumerate(x.shape[2:]):
             length = (draw.uniform(x, generator, share[0], share[1], len(x)) * n).round()
             start = (draw.uniform(x, generator, 0.0, 1.0, len(x)) * (n - length + 1)).floor()
             place = torch.arange(n, device=x.device)
             line = (place >= start[:, None]) & (place < (start + length)[:, None])
             inside &= line.view(len(x), *[n if k == axis else 1 for k in range(3)])
+            low.append(start / n)
+            high.append((start + length) / n)
         hit |= inside
-    return torch.where(hit[:, None], x.mean((1, 2, 3, 4), keepdim=True), x), {}
+        edges += [low, high]
+    where = torch.stack([edge for each in edges for edge in each], 1)
+    return torch.where(hit[:, None], x.mean((1, 2, 3, 4), keepdim=True), x), {"erased": where}
+
+
+def elastic(x: Tensor, generator: Generator, *, strength: NotNegative = 0.04, cells: Count = 4) -> tuple[Tensor, Keys]:
+    """Bent smoothly (after Simard et al. 2003): moves of a coarse grid, enlarged by cubic interpolation. Key "moved": their size.
+
+    strength: standard deviation of the moves along each axis, in half sides.
+    cells: the field has this many cells along each axis; more bend finer.
+    """
+    size = _sized(x, None)
+    x = colour.floats(x)
+    field = draw.normal(x, generator, len(x), 3, cells + 1, cells + 1, cells + 1) * strength
+    knots = torch.eye(cells + 1, device=x.device)[None, None]
+    for axis, n in enumerate(size):
+        weights = F.interpolate(knots, size=(n, cells + 1), mode="bicubic", align_corners=True)[0, 0]
+        field = torch.tensordot(field, weights, dims=([axis + 2], [1])).movedim(-1, axis + 2)
+    plain = torch.eye(3, 4, device=x.device).expand(len(x), 3, 4)
+    grid = F.affine_grid(plain, [len(x), 1, *size], align_corners=False) + field.permute(0, 2, 3, 4, 1)
+    moved = field.square().mean((1, 2, 3, 4)).sqrt()
+    return F.grid_sample(x, grid, align_corners=False, padding_mode="border"), {"moved": moved}
+
+
+def blur(x: Tensor, generator: Generator, *, share: Share = 0.5, sigma: tuple[Positive, Positive] = (0.3, 1.0)) -> tuple[Tensor, Keys]:
+    """A Gaussian over a share of the items, mirrored at the border: another resolution of the scanner. Key "blur": σ, 0 where none.
+
+    share: share of items that are blurred.
+    sigma: standard deviation in voxels, the same along all axes, uniform between the two.
+    """
+    size = _sized(x, None)
+    x = colour.floats(x)
+    widths = draw.uniform(x, generator, sigma[0], sigma[1], len(x)) * draw.chance(x, generator, share, len(x))
+    for axis, n in enumerate(size, 2):
+        reach = min(math.ceil(3.0 * max(sigma)), n - 1)
+        offset = torch.arange(-reach, reach + 1, device=x.device)
+        weights = torch.exp(-0.5 * (offset / widths.clamp(min=1e-3)[:, None]) ** 2)
+        weights = weights / weights.sum(1, keepdim=True)
+        place = torch.arange(-reach, n + reach, device=x.device).abs()
+        wide = x.index_select(axis, torch.minimum(place, 2 * (n - 1) - place))
+        x = torch.zeros_like(x)
+        for step in range(2 * reach + 1):
+            x.addcmul_(wide.narrow(axis, step, n), weights[:, step].view(-1, 1, 1, 1, 1))
+    return x, {"blur": widths}
+
+
+def gamma(x: Tensor, generator: Generator, *, factor: tuple[Positive, Positive] = (0.7, 1.4)) -> tuple[Tensor, Keys]:
+    """Greys bent between the item's own lowest and highest value, which stay: low + range × share^γ.
+
+    factor: γ, uniform in its logarithm between the two.
+    """
+    _sized(x, None)
+    x = colour.floats(x)
+    flat = x.reshape(len(x), -1)
+    low, high = (end.view(-1, 1, 1, 1, 1) for end in flat.aminmax(dim=1))
+    bend = draw.uniform(x, generator, math.log(factor[0]), math.log(factor[1]), len(x)).exp_()
+    width = (high - low).clamp(min=1e-12)
+    return low + (high - low) * ((x - low) / width) ** bend.view(-1, 1, 1, 1, 1), {"gamma": bend}

@@ -1,10 +1,13 @@
 """Volumes, clips, points and skeletons: each transform does what it says."""
 
+import math
+
 import pytest
 import torch
 
 from counterpoint.core.errors import DataError
 from counterpoint.views import points, skeleton, video, volume
+from tests.views.laws import ks
 
 G = torch.Generator
 STILL = {"brightness": 0.0, "contrast": 0.0, "noise": 0.0}
@@ -134,3 +137,147 @@ def test_still_jitter_is_the_same_in_all_frames():
 def test_wrong_shapes_are_refused(make, shape, words):
     with pytest.raises(DataError, match=words):
         make(torch.randn(shape), G())
+
+
+# ---- laws --------------------------------------------------------------------------------------------------------------
+
+
+def test_any_turn_is_uniform_on_all_turns():
+    """Haar's law: where each axis ends is uniform on the sphere, so that its squares have the mean 1/3 and its height is uniform."""
+    n = 20_000
+    x = torch.eye(3).expand(n, 3, 3)  # the three axes as points
+    view, keys = points.rotate(x, G().manual_seed(0), axis="any")
+    assert bool((view.square().mean(0) - 1 / 3).abs().max() < 4 * (4 / 45 / n) ** 0.5)
+    for axis in range(3):
+        for point in range(3):
+            assert ks((view[:, axis, point] + 1) / 2) < 1.95 / n**0.5
+    angle = keys["angle"].norm(dim=1)
+    assert ks((angle - angle.sin()) / math.pi) < 1.63 / n**0.5
+    some, keys = points.rotate(x, G().manual_seed(1), axis="any", angle=60.0)
+    angle, most = keys["angle"].norm(dim=1), math.pi / 3
+    assert float(angle.max()) <= most + 1e-5
+    assert ks((angle - angle.sin()) / (most - math.sin(most))) < 1.63 / n**0.5
+    trace = some.diagonal(dim1=1, dim2=2).sum(1)
+    assert torch.allclose(((trace - 1) / 2).clamp(-1, 1).acos(), angle, atol=2e-3), "the key is the turn that was made"
+    none, _ = points.rotate(x, G().manual_seed(1), axis="any", angle=0.0)
+    assert torch.allclose(none, x, atol=1e-6)
+
+
+def test_turns_about_the_vertical_are_uniform():
+    _, keys = points.rotate(torch.randn(5000, 3, 2), G().manual_seed(0), angle=90.0)
+    assert not bool(keys["angle"][:, :2].any())
+    assert ks(keys["angle"][:, 2] / math.pi + 0.5) < 1.63 / 5000**0.5
+
+
+def test_skeletons_lean_as_the_key_says():
+    x = torch.randn(4000, 3, 2, 4)
+    view, keys = skeleton.shear(x, G().manual_seed(0), strength=0.4)
+    assert keys["shear"].shape == (4000, 6)
+    maps = torch.eye(3).repeat(4000, 1, 1)
+    maps[:, ~torch.eye(3, dtype=torch.bool)] = keys["shear"]
+    assert torch.allclose(view, (maps @ x.flatten(2)).view_as(x), atol=1e-5)
+    assert ks(keys["shear"].flatten() / 0.8 + 0.5) < 1.63 / 24_000**0.5
+    assert "shear" in skeleton.varied(x[:2], G().manual_seed(0))[1]
+    angle = skeleton.rotate(x, G().manual_seed(0), angle=40.0)[1]["angle"]
+    assert ks((angle.rad2deg() / 80 + 0.5).flatten()) < 1.63 / 12_000**0.5
+
+
+def test_sides_and_angles_of_volumes_are_uniform():
+    x = torch.zeros(4000, 1, 2, 2, 2)
+    _, keys = volume.varied(x, G().manual_seed(0), share=(0.6, 0.9), rotation=20.0)
+    assert ks((keys["side"] - 0.6) / 0.3) < 1.63 / 4000**0.5
+    assert ks((keys["angle"].rad2deg() / 40 + 0.5).flatten()) < 1.63 / 12_000**0.5
+    room = 1 - keys["side"][:, None]
+    assert ks((keys["place"] / room / 2 + 0.5).flatten()) < 1.63 / 12_000**0.5
+
+
+def test_erased_boxes_are_where_the_key_says_and_hold_the_mean():
+    x = torch.randn(200, 2, 10, 12, 14) + 7
+    view, keys = volume.erase(x, G().manual_seed(0), share=(0.2, 0.6), boxes=2)
+    assert keys["erased"].shape == (200, 12)
+    gone = (view == x.mean((1, 2, 3, 4), keepdim=True)).all(1)
+    sides = torch.tensor([10.0, 12.0, 14.0])
+    places = torch.stack(torch.meshgrid(*[torch.arange(n) + 0.5 for n in (10, 12, 14)], indexing="ij"))
+    for i in range(200):
+        inside = torch.zeros(10, 12, 14, dtype=torch.bool)
+        for box in keys["erased"][i].view(2, 2, 3):
+            low, high = (edge.view(3, 1, 1, 1) * sides.view(3, 1, 1, 1) for edge in box)
+            inside |= ((places > low) & (places < high)).all(0)
+        assert torch.equal(gone[i], inside)
+    assert torch.equal(view[~gone[:, None].expand_as(x)], x[~gone[:, None].expand_as(x)])
+    size = (keys["erased"].view(200, 2, 2, 3)[:, :, 1] - keys["erased"].view(200, 2, 2, 3)[:, :, 0]) * sides
+    assert bool((size >= 0.2 * sides - 0.51).all()) and bool((size <= 0.6 * sides + 0.51).all())
+
+
+def test_elastic_volumes_move_by_the_strength():
+    """A ramp along each axis shows where each voxel was taken from: smooth moves with the deviation asked, different for each item."""
+    line = (torch.arange(24) + 0.5) / 12 - 1
+    for axis in range(3):
+        x = line.view(*[24 if k == axis else 1 for k in range(3)]).expand(60, 1, 24, 24, 24).contiguous()
+        view, keys = volume.elastic(x, G().manual_seed(axis), strength=0.05, cells=3)
+        move = (view - x)[:, 0, 6:18, 6:18, 6:18]
+        assert 0.03 < float(move.std()) < 0.06 and keys["moved"].shape == (60,)
+        assert float((move[:, 1:] - move[:, :-1]).abs().max()) < 0.06, "smooth"
+        assert float(torch.corrcoef(move.flatten(1)).fill_diagonal_(0).abs().mean()) < 0.3, "each item its own"
+    assert torch.allclose(volume.elastic(x, G(), strength=0.0)[0], x, atol=1e-5)
+
+
+def test_blurred_volumes_are_convolved():
+    """A point becomes the Gaussian of its item's σ; the mean stays; on the share asked."""
+    x = torch.zeros(400, 1, 15, 15, 15)
+    x[:, :, 7, 7, 7] = 1.0
+    view, keys = volume.blur(x, G().manual_seed(0), share=0.5, sigma=(0.6, 1.5))
+    assert abs((keys["blur"] > 0).float().mean() - 0.5) < 0.1 and keys["blur"].max() <= 1.5
+    assert torch.equal(view[keys["blur"] == 0], x[keys["blur"] == 0])
+    used = (keys["blur"] > 0).nonzero()[:5, 0]
+    distance = torch.stack(torch.meshgrid(*[torch.arange(15.0) - 7] * 3, indexing="ij")).square().sum(0)
+    for i in used.tolist():
+        exact = torch.exp(-0.5 * distance / keys["blur"][i] ** 2)
+        assert torch.allclose(view[i, 0], exact / exact.sum(), atol=2e-3)
+    assert torch.allclose(view.sum((1, 2, 3, 4)), torch.ones(400), atol=1e-3)
+    flat = torch.full((4, 1, 3, 4, 5), 2.0)
+    assert torch.allclose(volume.blur(flat, G(), share=1.0)[0], flat, atol=1e-5)
+
+
+def test_gamma_bends_the_greys_between_the_items_own_ends():
+    x = torch.rand(3000, 1, 3, 3, 3) * 400 - 1000
+    view, keys = volume.gamma(x, G().manual_seed(0), factor=(0.5, 2.0))
+    low, high = x.amin((1, 2, 3, 4), keepdim=True), x.amax((1, 2, 3, 4), keepdim=True)
+    exact = low + (high - low) * ((x - low) / (high - low)) ** keys["gamma"].view(-1, 1, 1, 1, 1)
+    assert torch.allclose(view, exact, atol=0.05)
+    assert ks(keys["gamma"].log() / (2 * math.log(2)) + 0.5) < 1.63 / 3000**0.5
+    flat = torch.full((2, 1, 2, 2, 2), 5.0)
+    assert torch.equal(volume.gamma(flat, G())[0], flat)
+
+
+def test_a_clip_of_all_frames_is_another_moment_at_another_pace():
+    """Without a number of frames: half to the whole of the clip, from a random start, in as many frames as it had."""
+    x = torch.arange(24.0).view(1, 1, 24, 1, 1).expand(3000, 1, 24, 2, 2).contiguous() / 24
+    view, keys = video.moment(x, G().manual_seed(0))
+    assert view.shape == x.shape
+    at = (view[:, 0, :, 0, 0] * 24).round()
+    start, end = keys["window"].unbind(1)
+    assert torch.equal(at[:, 0], start) and torch.equal(at[:, -1], end - 1) and bool((at[:, 1:] >= at[:, :-1]).all())
+    assert torch.equal(at, (start[:, None] + torch.linspace(0, 1, 24) * (end - start - 1)[:, None]).round())
+    size = end - start
+    assert size.min() == 12 and size.max() == 24 and bool((start[size == 12].unique() == torch.arange(13)).all())
+    still, keys = video.simclr(x, G().manual_seed(0), area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, jitter=0.0, grey=0.0)
+    assert "window" in keys and float((still - x).abs().max()) > 0.2
+    whole, _ = video.simclr(x, G(), span=(1.0, 1.0), area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, jitter=0.0, grey=0.0)
+    assert torch.allclose(whole, x, atol=1e-5)
+
+
+def test_clips_that_are_not_in_range_are_refused():
+    with pytest.raises(DataError, match=r"float clips with values from 0 to 255 .* scale them to \[0, 1\], or give uint8"):
+        video.simclr(torch.arange(256.0).view(1, 1, 4, 8, 8), G())
+    with pytest.raises(DataError, match="nan"):
+        video.simclr(torch.full((1, 1, 4, 8, 8), float("nan")), G())
+
+
+def test_volumes_with_holes_are_refused():
+    """`data.read` refuses NaN in volumes, and one would make the whole view NaN."""
+    x = torch.zeros(2, 1, 4, 4, 4)
+    x[1, 0, 0, 0, 0] = float("nan")
+    for make in (volume.varied, volume.intensity, volume.erase, volume.elastic, volume.blur, volume.gamma):
+        with pytest.raises(DataError, match="NaN"):
+            make(x, G())

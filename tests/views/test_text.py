@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from counterpoint import data, views
 from counterpoint.core.errors import DataError
+from counterpoint.data.text import word_of
 from counterpoint.views import text
 
 G = torch.Generator
@@ -93,3 +95,101 @@ def test_mutate_changes_letters_only():
 def test_numbers_that_are_no_ids_are_refused():
     with pytest.raises(DataError, match="whole numbers"):
         text.drop(torch.randn(2, 3), G())
+
+
+LETTERS = "-acgtn"  # ids 0 … 5: padding, the four letters, any other sign
+
+
+def spelled(ids):
+    return ["".join(LETTERS[i] for i in row if i) for row in ids.tolist()]
+
+
+def complement(sequence):
+    return sequence[::-1].translate(str.maketrans("acgt", "tgca"))
+
+
+def sequences(n=40):
+    g = G().manual_seed(0)
+    return ["".join("ACGT"[i] for i in torch.randint(0, 4, (int(torch.randint(20, 30, (), generator=g)),), generator=g)) for _ in range(n)]
+
+
+def test_the_reader_and_the_views_agree_on_the_letters():
+    """Sequences are read with A C G T = 1 2 3 4, U as T, every other code as 5; their views are those of the molecule."""
+    given = [*sequences(), "ACGTUNNRYACGTUNNRYACGT", "acgtacgtacgtacgtacgtacgt"]
+    found = data.read(given)
+    assert found.spec.only.info["alphabet"] == "acgt" and found.spec.only.info["vocabulary"] == 6
+    ids = found.batch(found.ids).fields["x"]
+    assert spelled(ids)[:-2] == [s.lower() for s in given[:-2]] and spelled(ids)[-2] == "acgttnnnnacgttnnnnacgt"
+    back, _ = text.strand(ids, G(), share=1.0)
+    assert spelled(back) == [complement(s) for s in spelled(ids)]
+    assert torch.equal(text.strand(back, G(), share=1.0)[0], ids)
+    changed, keys = text.mutate(ids, G().manual_seed(0), share=0.3)
+    assert int(changed.max()) <= 5 and torch.equal(changed == 0, ids == 0) and bool((changed[keys["mutated"]] <= 4).all())
+    words = text.kmers(ids, k=3)
+    assert int(words.max()) <= 64 and words[0, 0] == text.kmers(torch.tensor([[LETTERS.index(c) for c in given[0][:3].lower()]]), k=3)
+    named = word_of(found.fields["x"].found)
+    assert [named(i) for i in range(6)] == ["", "a", "c", "g", "t", "…"]
+    assert "of DNA" in found.summary() and "5 different tokens" in found.summary()
+
+
+def test_sequences_read_by_an_older_version_are_read_as_they_were():
+    """A preparation that has no alphabet numbers characters after the buckets, as it did."""
+    old = {"kind": "text", "column": None, "tokenizer": "characters", "words": list("acgt"), "vocabulary": 261, "length": 30, "cut": 0.0}
+    found = data.read(sequences(), preprocessing={"version": 1, "modalities": {"x": old}, "names": {}})
+    assert set(found.batch(found.ids).fields["x"].unique().tolist()) <= {0, 257, 258, 259, 260}
+    again = data.read(sequences(), preprocessing=data.read(sequences()).preprocessing)
+    assert set(again.batch(again.ids).fields["x"].unique().tolist()) <= {0, 1, 2, 3, 4}
+    other = {**old, "alphabet": "acdefghiklmnpqrstvwy"}
+    with pytest.raises(DataError, match="alphabet 'acdefghiklmnpqrstvwy'"):
+        data.read(sequences(), preprocessing={"version": 1, "modalities": {"x": other}, "names": {}})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["CCNCCCNCCCCNCCCCCNCCCC", "CCCCCCCCCNCCCCCCCCCCNCCC"],  # molecules
+        ["MKVLAAGIVGLLLAQWERTYIPAS", "ACDEFGHIKLMNPQRSTVWYACDE"],  # proteins
+        ["abababababababababababab", "bababababababababababbaa"],
+    ],
+)
+def test_other_long_words_are_no_dna(given):
+    found = data.read(given)
+    assert "alphabet" not in found.spec.only.info and found.spec.only.info["tokenizer"] == "characters"
+    assert int(found.batch(found.ids).fields["x"].max()) > 256
+
+
+def test_dna_changes_letters_and_turns_the_strand():
+    x = torch.tensor([[1, 2, 3, 4, 1, 2, 3, 4, 4, 4, 0, 0]]).expand(3000, 12)
+    view, keys = text.dna(x, G().manual_seed(0), mutated=0.1, turned=0.5)
+    assert abs(keys["strand"].float().mean() - 0.5) < 0.04 and torch.equal(view == 0, x == 0)
+    straight = torch.where(keys["strand"][:, None], text.strand(view, G(), share=1.0)[0], view)
+    assert torch.equal(straight != x, keys["mutated"] & (straight != x)) and bool((keys["mutated"].sum(1) == 1).all())
+    assert torch.equal(text.dna(x, G(), mutated=0.0, turned=0.0)[0], x)
+    words, _ = text.dna(x, G(), mutated=0.0, turned=0.0, k=3)
+    assert torch.equal(words, text.kmers(x, k=3))
+    padded, _ = text.dna(torch.where(x == 0, 9, x), G().manual_seed(0), mutated=0.1, padding=9)
+    assert torch.equal(padded == 9, x == 0)
+
+
+def test_kmers_of_other_signs_and_another_padding_are_gaps():
+    x = torch.tensor([[1, 2, 5, 3, 4, 9, 9], [4, 4, 4, 4, 4, 4, 4]])
+    assert text.kmers(x, k=2, padding=9).tolist() == [[2, 9, 9, 12, 9, 9], [16] * 6]
+    with pytest.raises(DataError, match="3 tokens are too short for words of 5"):
+        text.kmers(torch.ones(2, 3, dtype=torch.int64), k=5)
+
+
+def test_presets_of_dna_work_on_what_is_read(shipped):
+    """The set dna_splice: both views read as the molecule or its other strand, but for the letters that were changed."""
+    shipped("dna_splice")
+    found = data.load("dna_splice[500]")
+    ids = found.batch(found.ids[:200]).fields["x"]
+    assert spelled(ids[:1])[0].upper() in {
+        s.replace("D", "N").replace("R", "N").replace("S", "N") for s in [found.preview(found.ids[:1])[0]]
+    }
+    assert ids.shape == (200, 60) and int(ids.min()) >= 1 and int(ids.max()) <= 5
+    for view in views.preset("text", "dna")(ids, G().manual_seed(0)):
+        same = (view == ids).float().mean(1)
+        turned = (view == text.strand(ids, G(), share=1.0)[0]).float().mean(1)
+        assert bool((torch.maximum(same, turned) >= 0.95).all()) and 70 < int((turned > same).sum()) < 130
+    for view in views.preset("text", "dna_kmers")(ids, G().manual_seed(0)):
+        assert view.shape == (200, 58) and int(view.max()) <= 64 and len(view.unique()) > 60
