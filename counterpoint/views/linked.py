@@ -30,7 +30,7 @@ def links(axis: Any, view: tuple[dict[str, Any], int], own: tuple[dict[str, Any]
         inset.set_yticks([])
     above.set_axis_off()
     for pairs, style in (
-        (old - kept, {"color": "0.8", "linestyle": ":", "linewidth": 0.8}),
+        (old - kept, {"color": "0.6", "linestyle": ":", "linewidth": 0.9}),
         (old & kept, {"color": "0.45", "linewidth": 0.8}),
         (kept - old, {"color": "tab:red", "linewidth": 0.8, "alpha": 0.7}),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,9 +86,12 @@ def figure(columns: Sequence[Column]) -> Any:
     made = [_items(column.x) for column in columns]
     rows = min(map(len, made))
     wide = [drawing.WIDE.get(column.kind, drawing.NARROW) for column in columns]
-    high = 1.9 if any(column.kind in ("graph", "interactions") for column in columns) else 1.5
-    drawn = need("matplotlib.figure", "report").Figure(figsize=(sum(wide), 0.3 + high * rows), dpi=100, layout="constrained")
-    axes = drawn.subplots(rows, len(columns), squeeze=False, width_ratios=wide)
+    high = [max(drawing.high(c.kind, items[row], c.words) for c, items in zip(columns, made)) for row in range(rows)]
+    drawn = need("matplotlib.figure", "report").Figure(figsize=(sum(wide), 0.45 + sum(high)), dpi=100, layout="constrained")
+    axes = drawn.subplots(rows, len(columns), squeeze=False, width_ratios=wide, height_ratios=high)
+    notes = dict.fromkeys(drawing.note(column.kind, column.x, column.words) for column in columns)
+    if any(notes):
+        drawn.supxlabel(textwrap.fill(" · ".join(filter(None, notes)), round(17 * sum(wide))), fontsize=7, color="0.35")
     for row in range(rows):
         for place, column in enumerate(columns):
             axis = axes[row][place]

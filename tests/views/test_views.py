@@ -72,14 +72,109 @@ def test_a_preset_is_called_with_a_batch():
     free = made(x)[0]
     torch.manual_seed(5)
     assert torch.equal(free, made(x.numpy())[0]), "without a generator torch's own seed decides"
-    assert len(views.preset("image", "multi_crop")(x)) == 6
     assert "size=24" in repr(made)
 
 
 def test_every_preset_says_why():
     for kind, named in views.presets().items():
         for name, why in named.items():
-            assert len(why) > 20, (kind, name)
+            assert len(why) > 20 and why.endswith((".", ")")), (kind, name)
+
+
+def test_every_kind_has_a_default_and_another():
+    kinds = views.presets()
+    assert kinds.keys() >= {"interactions", "graph", "image", "volume", "video", "series", "table", "array", "text", "audio", "points"}
+    assert all("default" in named and len(named) >= 2 for named in kinds.values())
+    assert all(views.preset(kind).name == "default" for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("image", "turn"), ("image", "erase"), ("image", "frequency"), ("image", "noise"), ("image", "cut_mix"), ("image", "mix_up"),
+        ("table", "mix_up"), ("array", "mix_up"), ("series", "channels"), ("text", "mask"), ("text", "swap"), ("audio", "stretch"),
+        ("audio", "spectrogram_crop"), ("points", "tokens"), ("volume", "erase"), ("graph", "edges"), ("graph", "nodes"),
+        ("video", "clip"), ("video", "still"), ("skeleton", "pace"), ("interactions", "nodes"),
+    ],
+)  # fmt: skip
+def test_presets_of_single_changes_change_items(kind, name):
+    g = G().manual_seed(0)
+    shapes = {
+        "image": (3, 12, 12), "table": (8,), "array": (8,), "series": (4, 30), "audio": (1, 900), "points": (3, 40), "volume": (1, 8, 8, 8),
+        "video": (3, 8, 8, 8), "skeleton": (3, 12, 9),
+    }  # fmt: skip
+    if kind in ("graph", "interactions"):
+        x = {"x": torch.rand(20, 6, generator=g), "edge_index": torch.randint(0, 20, (2, 60), generator=g)}
+        made = views.preset(kind, name)(x, g)
+        assert all(m["edge_index"].shape[1] != 60 for m in made)
+        return
+    x = torch.randint(1, 30, (9, 14), generator=g) if kind == "text" else torch.rand(9, *shapes.get(kind, ()), generator=g)
+    x = torch.rand(9, 1, 20, 100, generator=g) if name == "spectrogram_crop" else x
+    made = views.preset(kind, name)(x, g)
+    assert len(made) == 2 and all(len(m) == 9 for m in made)
+    assert made[0].shape != x.shape or not torch.equal(made[0].nan_to_num(9.0), x.float() if kind != "text" else x)
+
+
+def test_small_crops_are_smaller():
+    x = torch.rand(2, 3, 224, 224)
+    sides = [m.shape[-1] for m in views.preset("image", "multi_crop")(x)]
+    assert sides == [224, 224, 96, 96, 96, 96], "96 of 224, as SwAV"
+    for chosen, want in (({"size": 32}, 14), ({"local_size": 40}, 40), ({"size": 64, "local_size": (20, 30)}, (20, 30)), ({"size": 12}, 8)):
+        preset = views.preset("image", "multi_crop", **chosen)
+        made = preset(x)
+        assert made[0].shape[-1] == chosen.get("size", 224) and made[-1].shape[-2:] == torch.Size(
+            [want] * 2 if isinstance(want, int) else want
+        )
+    fitted = views.named(Modality("image", (3, 32, 48)), name="multi_crop")
+    assert fitted.transforms[0].options["size"] == (32, 48) and fitted.transforms[-1].options["size"] == (14, 21)
+    for wrong in (0, -3, 2.5, "small"):
+        with pytest.raises(OptionError, match="local_size"):
+            views.preset("image", "multi_crop", local_size=wrong)
+    with pytest.raises(OptionError, match="no option 'local_size'"):
+        views.preset("image", "simclr", local_size=3)
+
+
+def test_repr_says_every_option_that_has_effect():
+    for kind, named in views.presets().items():
+        for name in named:
+            preset = views.preset(kind, name)
+            said = repr(preset)
+            assert f"'{kind}', '{name}'" in said and "\n" not in said
+            for part in preset.transforms:
+                assert all(f"{option}=" in said for option in part.effective()), (kind, name)
+    assert "area=(0.08, 1.0)" in repr(views.preset("image", "simclr")) and "hue=0.1" in repr(views.preset("image", "simclr"))
+    assert "2 × " in repr(views.preset("image", "simclr")) and "3/7" in repr(views.preset("image", "multi_crop"))
+    inside = use(views.chain, steps=(use(views.image.crop, size=4),))
+    assert "ratio=(0.75" in repr(views.Preset("image", "mine", (inside,)))
+
+
+def test_presets_are_sized_to_the_data_but_keep_what_they_say():
+    spec = Modality("video", (3, 16, 20, 20))
+    assert views.named(spec, name="still").transforms[0].options["frames"] == 1
+    assert views.named(spec, name="clip").transforms[0].options["size"] == 20
+    assert views.named(spec, name="default").name == "default"
+    two = views.named(Modality("image", (3, 32, 32)), name="byol").transforms
+    assert two[0] != two[1] and all(part.options["size"] == 32 for part in two)
+    assert views.default(Modality("audio", (1, 20, 30))).make is views.audio.bands, "spectrograms are not waves"
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "words"),
+    [
+        (Modality("audio", (1, 8000)), "spectrogram", "these data are waves"),
+        (Modality("audio", (1, 20, 30)), "speech", "these data are spectrograms"),
+        (Modality("text", (20,), {"tokenizer": "words", "vocabulary": 900}), "dna", "A C G T"),
+        (Modality("graph", (20,)), "low_rank", "lightgcl"),
+        (Modality("series", (1, 50)), "channels", "these series have one"),
+        (Modality("video", (3, 2, 9, 9)), "clip", "these clips have 2"),
+        (Modality("image", (3, 32, 32)), "auto", "views.choose"),
+    ],
+)
+def test_views_that_do_not_fit_say_why(modality, name, words):
+    with pytest.raises(OptionError, match=words) as told:
+        views.named(modality, name=name)
+    assert "did you mean 'auto'" not in str(told.value)
+    assert name not in views.candidates(modality)
 
 
 def test_wrong_names_are_refused_with_the_nearest():
