@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterpoint.core.arrangement import of_views
 from counterpoint.core.errors import RequirementError, nearest
 from counterpoint.core.options import Part
 
@@ -170,12 +171,13 @@ Embeddings = dict[str, Rows]  # space → rows; the views of a space are stacked
 class RowLoss:
     """A loss, row by row: the engine averages `values` over `counted` rows of all devices.
 
-    values (n,), 0 where not counted; counted (n,) bool; chance: the value at random embeddings, None where it has none.
+    values (n,), 0 where not counted; counted (n,) bool; chance: the value at random embeddings (a tensor () on a GPU), None where it
+    has none.
     """
 
     values: Tensor
     counted: Tensor
-    chance: float | None = None
+    chance: float | Tensor | None = None
 
     def mean(self) -> Tensor:
         """Mean over counted rows; zero with a graph attached when there are none."""
@@ -197,6 +199,8 @@ class Select:
         mask = None
         if self.views is not None:
             wanted = [i for i, role in enumerate(rows.roles) if role in self.views or i in self.views]
+            if not self.where and (some := of_views(rows, wanted)) is not None:
+                return some
             mask = torch.isin(rows.keys["view"], torch.tensor(wanted, device=rows.z.device))
         for key, wanted_value in self.where.items():
             if key not in rows.keys:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from counterpoint.core.arrangement import mark_stacked
 from counterpoint.core.errors import OptionError, RequirementError, nearest
 from counterpoint.core.recipe import Graph, Modality, Rows, Spec, View
 
@@ -77,7 +78,11 @@ def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows
         item = keys["item"]
         keys["view"] = torch.full((len(item),), position, dtype=torch.int64, device=item.device)
         parts.append(Rows(item.new_empty((len(item), 0), dtype=torch.float32), keys))
-    return replace(Rows.cat(parts), roles=tuple(view.name for view in views))
+    rows = replace(Rows.cat(parts), roles=tuple(view.name for view in views))
+    items = views[chosen[0]].keys["item"]
+    if all(views[position].keys["item"] is items for position in chosen):
+        mark_stacked(rows, items, tuple(chosen))
+    return rows
 
 
 def positions_of(views: Sequence[View], chosen: Sequence[str | int] | None) -> list[int]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from counterpoint.core.arrangement import arrangement
 from counterpoint.core.recipe import Rows, requires
 from counterpoint.core.similarity import Pairs, Relation
 from counterpoint.pairs.keys import codes, column, identity, is_known, older, together, with_item
 from counterpoint.pairs.overlap import overlapping
+
+Side = tuple[tuple[int, ...], tuple[str, ...]]  # the positions of the views that are stacked, the roles of all views
 
 
 @requires(column=("{key}", "{block}", "{exclude}"))
@@ -47,7 +52,13 @@ def same(
     unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not.
     old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
     """
-    plain = key == "item" and other is None and block is None and not exclude and same_view and negatives == "all"
+    by_item = key == "item" and other is None and block is None and not exclude
+    placed = (arrangement(anchors), arrangement(candidates)) if by_item else (None, None)
+    if placed[0] is not None and placed[1] is not None and placed[0].items is placed[1].items:
+        sides = (placed[0].positions, anchors.roles), (placed[1].positions, candidates.roles)
+        alike = anchors is candidates, anchors.z is candidates.z
+        return _arranged(len(placed[0].items), anchors.z.device, sides, alike, same_view, negatives, own, unknown, old)
+    plain = by_item and same_view and negatives == "all"
     if plain and unknown == "negative" and (partner := _partner(anchors, candidates)) is not None:
         n = len(anchors)
         return Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
@@ -78,6 +89,21 @@ def same(
     if unknown == "ignored" and own and not all(bool(k.all()) for k in known):
         candidate = Relation.either(candidate, positive)  # rows of the anchor's own item are positives though their key is not known
     return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
+
+
+@lru_cache(maxsize=8)
+def _arranged(items: int, device: torch.device, sides: tuple[Side, Side], alike: tuple[bool, bool], *options: Any) -> Pairs:
+    """The pairs of rows whose arrangement is known, by item: the same for every batch, so what is worked out of them is kept too."""
+    made = []
+    for positions, roles in sides:
+        item = torch.arange(items, device=device).repeat(len(positions))
+        view = torch.tensor(positions, device=device).repeat_interleave(items, output_size=len(item))
+        made.append(Rows(torch.empty(len(item), 1, device=device), {"item": item, "view": view}, False, roles))
+    anchors, candidates = made
+    if alike[1]:
+        candidates = replace(candidates, z=anchors.z)
+    names = ("same_view", "negatives", "own", "unknown", "old")
+    return same(anchors, anchors if alike[0] else candidates, {}, **dict(zip(names, options, strict=True)))
 
 
 def _partner(anchors: Rows, candidates: Rows) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from counterpoint.core.arrangement import arrangement, of_views
 from counterpoint.core.errors import RequirementError
 from counterpoint.core.recipe import Rows
 
@@ -20,15 +21,19 @@ def align(first: Rows, second: Rows, keys: tuple[str, ...] = ("item",)) -> tuple
         for key in keys:
             if key not in rows.keys:
                 raise RequirementError(f"rows without the key {key!r} cannot be aligned; they have {', '.join(rows.keys) or 'no keys'}")
+    one, two = arrangement(first), arrangement(second)
+    if keys == ("item",) and one is not None and two is not None and one.items is two.items and len(first) == len(second):
+        everything = torch.arange(len(first), device=first.z.device)
+        return everything, everything
     a, b = (torch.stack([rows.keys[key] for key in keys], 1) for rows in (first, second))
     everything, known = torch.arange(len(a), device=a.device), (a >= 0).all(1)
     if a.shape == b.shape and bool((a == b).all()) and bool(known.all()):
         return everything, everything
     _, codes = torch.cat([a, b]).unique(dim=0, return_inverse=True)
-    one, (two, order) = _numbered(codes[: len(a)], len(codes)), _numbered(codes[len(a) :], len(codes)).sort()
-    place = torch.searchsorted(two, one).clamp(max=max(len(two) - 1, 0))
-    found = (two[place] == one) & known if len(two) else torch.zeros_like(known)
-    return everything[found], order[place[found]] if len(two) else everything[:0]
+    left, (right, order) = _numbered(codes[: len(a)], len(codes)), _numbered(codes[len(a) :], len(codes)).sort()
+    place = torch.searchsorted(right, left).clamp(max=max(len(right) - 1, 0))
+    found = (right[place] == left) & known if len(right) else torch.zeros_like(known)
+    return everything[found], order[place[found]] if len(right) else everything[:0]
 
 
 def _numbered(codes: Tensor, size: int) -> Tensor:
@@ -42,7 +47,8 @@ def _numbered(codes: Tensor, size: int) -> Tensor:
 
 def position_of(rows: Rows, view: int) -> Rows:
     """The rows of the view at this position in the list of views."""
-    return rows.where(rows.keys["view"] == view)
+    known = of_views(rows, (view,))
+    return rows.where(rows.keys["view"] == view) if known is None else known
 
 
 def in_one_order(views: list[Rows]) -> list[Rows]:

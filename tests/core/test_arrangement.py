@@ -1,0 +1,88 @@
+"""Pairs of rows whose arrangement is known are those that a look at the keys gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from counterpoint import pairs
+from counterpoint.core.arrangement import arrangement, mark_distinct
+from counterpoint.core.recipe import Rows, Select, View
+from counterpoint.encoders.stacking import frame
+
+ROLES = ("global", "global", "local")
+
+
+def rows_of(items, positions=None, width=3):
+    views = [View(role, {"x": items}, {"item": items, "label": items % 2}) for role in ROLES]
+    made = frame(views, positions)
+    return replace(made, z=torch.randn(len(made), width))
+
+
+def known(count=4):
+    items = torch.randperm(20)[:count]
+    mark_distinct(items)
+    return items
+
+
+OPTIONS = [{}, {"same_view": False}, {"negatives": "own_view"}, {"negatives": "shared"}, {"own": False}, {"unknown": "ignored"}]
+
+
+@pytest.mark.parametrize("positions", [None, [0, 1], [1], [2, 0]])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_same_items(positions, options):
+    items = known()
+    anchors = rows_of(items)
+    for candidates in (anchors, rows_of(items, positions), replace(anchors, z=anchors.z + 1)):
+        got = pairs.same(anchors, candidates, {}, **options)
+        bare = [replace(rows, keys={k: v.clone() for k, v in rows.keys.items()}) for rows in (anchors, candidates)]
+        assert arrangement(anchors) is not None and arrangement(bare[0]) is None
+        wanted = pairs.same(bare[0], bare[0] if candidates is anchors else bare[1], {}, **options)
+        assert got.shape == wanted.shape
+        for one, two in ((got.positive, wanted.positive), (got.candidate, wanted.candidate)):
+            assert torch.equal(one.dense(got.shape), two.dense(got.shape))
+
+
+def test_two_batches_share_their_pairs():
+    first, second, longer = (rows_of(known(count)) for count in (4, 4, 5))
+    assert pairs.same(first, first, {}) is pairs.same(second, second, {})
+    assert pairs.same(longer, longer, {}) is not pairs.same(first, first, {})
+
+
+def test_what_is_not_known_is_looked_at():
+    items = torch.tensor([3, 5, 3, 1])  # an item twice: not marked
+    assert arrangement(rows_of(items)) is None
+    rows = rows_of(known())
+    assert arrangement(rows).positions == (0, 1, 2)
+    other = rows_of(known())
+    for changed in (
+        rows.where(torch.arange(8)),
+        replace(rows, keys={**rows.keys, "item": other.keys["item"]}),
+        replace(rows, keys={**rows.keys, "position": rows.keys["view"]}),
+        replace(rows, keys={**rows.keys, "view": rows.keys["view"].clone()}),
+        replace(rows, shared=True),
+        Rows(rows.z[:8], {"item": rows.keys["item"][:8]}),
+        Rows.cat([rows, other]),
+    ):
+        assert arrangement(changed) is None
+    views = [View("global", {"x": x}, {"item": x}) for x in (known(), known())]
+    assert arrangement(frame(views)) is None, "views of different items"
+
+
+def test_rows_of_two_batches_are_looked_at():
+    one, two = rows_of(known()), rows_of(known())
+    found = pairs.same(one, two, {}).positive.dense((12, 12))
+    assert torch.equal(found > 0, (one.keys["item"][:, None] == two.keys["item"]) & (one.keys["view"][:, None] != two.keys["view"]))
+
+
+@pytest.mark.parametrize("views", [("global",), ("local",), (0, 2), (1, 2), ("global", "local"), ("absent",)], ids=str)
+def test_views_are_picked_by_slices_as_by_a_look(views):
+    rows = rows_of(known())
+    bare = replace(rows, keys={k: v.clone() for k, v in rows.keys.items()})
+    one, two = Select("z", views)({"z": rows}), Select("z", views)({"z": bare})
+    assert torch.equal(one.z, two.z) and one.roles == two.roles
+    assert all(torch.equal(one.keys[k], two.keys[k]) for k in two.keys)
+    assert arrangement(one).positions == tuple(two.keys["view"].unique().tolist())
+    assert pairs.same(one, rows, {}).shape == (len(two), 12)
