@@ -61,11 +61,11 @@ class Ragged:
         start = self.offset[positions]
         length = (self.offset[positions + 1] - start).clamp(max=self.width)
         width = max(int(length.max()), 1) if self.trim and len(length) else self.width
-        steps = torch.arange(width)
+        steps = torch.arange(width, device=self.flat.device)
         inside = steps < length[:, None]
         index = (start[:, None] + steps).clamp_(max=max(len(self.flat) - 1, 0))
         if not len(self.flat):
-            return torch.full((len(positions), *self.flat.shape[1:], width), self.fill, dtype=self.flat.dtype)
+            return self.flat.new_full((len(positions), *self.flat.shape[1:], width), self.fill)
         out = self.flat[index]  # (b, t) or (b, t, c)
         out.masked_fill_(~inside if out.dim() == 2 else ~inside[..., None], self.fill)
         return out if out.dim() == 2 else out.transpose(1, 2).contiguous()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,8 @@ from counterpoint.core.errors import OptionError, RunError
 from counterpoint.core.recipe import Batch, Part, Progress, Recipe, Rows, Stage, Update, match, value_of
 from counterpoint.core.values import warmup_cosine
 from counterpoint.training import distributed, health, state
+from counterpoint.training.devices import fabric_of, interruptible
+from counterpoint.training.feed import Beside, Feed, Place
 from counterpoint.training.metrics import Metrics
 from counterpoint.training.settings import Settings
 from counterpoint.training.step import train_step
@@ -37,17 +37,20 @@ class Training:
 
     recipe:  the recipe of this stage.   model: the Model on its device.   data: the training items.   now: Progress.
     columns: name → tensor by item id, joined to every batch.   tables: name → anything, given to views, pairs and terms.
+    ahead:   whether the next views are made while a step runs (see `feed`); by default on a GPU, elsewhere there is nothing to gain.
     """
 
     def __init__(self, recipe: Recipe, data: Any, settings: Settings, folder: Path, quiet: bool = True) -> None:
         self.whole, self.settings = recipe, settings
         self.recipe = recipe
-        self.fabric = _fabric(settings, {modality.kind for modality in data.spec.modalities.values()})
+        self.fabric = fabric_of(settings, {modality.kind for modality in data.spec.modalities.values()})
         self.fabric.launch()
         self.data = data
         self.seed("model")
         model = recipe.encoder(data.spec)
         self.model: nn.Module = self.fabric.to_device(model)
+        device = self.fabric.device
+        self.place, self.beside, self.ahead = Place(device), Beside(device), device.type == "cuda"
         if settings.compile:
             for part in self.model.children():  # in place: names of weights stay; what joins the parts is Python and stays so too
                 part.compile()
@@ -71,19 +74,21 @@ class Training:
 
     # ---- randomness: a function of (seed, step, purpose), so that nothing but the step needs saving
 
-    def _number(self, purpose: str, step: int) -> int:
+    def number(self, purpose: str, step: int) -> int:
+        """The seed of a purpose at a step (or pass), this process's own but for the model and the order of items."""
         rank = 0 if purpose in ("model", "order") else distributed.rank()
         text = f"{self.settings.seed}/{step}/{purpose}/{rank}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
     def seed(self, purpose: str) -> None:
-        number = self._number(purpose, getattr(self, "now", Progress()).step)
+        number = self.number(purpose, getattr(self, "now", Progress()).step)
         torch.default_generator.manual_seed(number)  # torch.manual_seed asks every kind of device there might be: 3 ms a call
         if self.fabric.device.type != "cpu":
             getattr(torch, self.fabric.device.type).manual_seed(number)
 
-    def generator(self, purpose: str) -> Generator:
-        return Generator(self.fabric.device).manual_seed(self._number(purpose, self.now.step))
+    def generator(self, purpose: str, now: Progress | None = None) -> Generator:
+        """Random numbers for a purpose, at this moment or at another."""
+        return Generator(self.fabric.device).manual_seed(self.number(purpose, (now or self.now).step))
 
     def autocast(self) -> AbstractContextManager[Any]:
         return cast(AbstractContextManager[Any], self.fabric.autocast())
@@ -127,31 +132,38 @@ class Training:
         begun, saved = time.monotonic(), time.monotonic()
         spent_before = self.spent
         while self.now.step < self.now.steps and not self.stopped:
-            self._enter_stage()
             if self.position == 0:
+                self._enter_stage()
                 self._fire("epoch")
             before = self.position
-            for batch in self._batches(self.drawn, self.position):
-                self._every()
-                log = train_step(self, batch)
-                self.position += 1
-                self.now = replace(self.now, step=self.now.step + 1, epoch=(self.now.step + 1) // self.per_epoch)
-                self.spent = spent_before + time.monotonic() - begun
-                line = self.metrics.add(self, log, len(batch))
-                if on_step is not None and line is not None:
-                    on_step(self, line)
-                if asked:
-                    self.save()
-                    raise KeyboardInterrupt
-                if self._over_time() or self.now.step >= self.now.steps:
-                    break
-                if time.monotonic() - saved > self.settings.save_every:
-                    self.save()
-                    saved = time.monotonic()
-            else:
-                if self.position == before == 0:
-                    raise OptionError(f"{self.recipe.data!r} drew no batch of {self.together} items from {self.data.items}")
-                self.drawn, self.position = self.drawn + 1, 0
+            feed = Feed(self, self.drawn, self.position)
+            try:
+                while feed.draw():
+                    self._every()
+                    batch, views = feed.take(self.now)
+                    log = train_step(self, batch, views)
+                    self.position += 1
+                    self.now = replace(self.now, step=self.now.step + 1, epoch=(self.now.step + 1) // self.per_epoch)
+                    if self.ahead and self.now.step < self.now.steps and not self._due():
+                        feed.ahead(self.now)
+                    self.spent = spent_before + time.monotonic() - begun
+                    line = self.metrics.add(self, log, len(batch))
+                    if on_step is not None and line is not None:
+                        on_step(self, line)
+                    if asked:
+                        self.save()
+                        raise KeyboardInterrupt
+                    if self._over_time() or self.now.step >= self.now.steps:
+                        break
+                    if time.monotonic() - saved > self.settings.save_every:
+                        self.save()
+                        saved = time.monotonic()
+                else:
+                    if self.position == before == 0:
+                        raise OptionError(f"{self.recipe.data!r} drew no batch of {self.together} items from {self.data.items}")
+                    self.drawn, self.position = self.drawn + 1, 0
+            finally:
+                feed.close()
             if self.settings.pause_after and self.now.epoch >= self.settings.pause_after:
                 break
         distributed.average_buffers(self.model)
@@ -172,13 +184,19 @@ class Training:
         tree = _copy(self.state())
         optimizers, self._optimizers = self._optimizers, {}
         took: list[float] = []
-        begun = time.monotonic()
-        for batch in self._batches(0, 0):
-            start = time.monotonic()
-            train_step(self, batch)
-            took.append(time.monotonic() - start)
-            if (len(took) >= 5 and time.monotonic() - begun > min(0.02 * limit, 3.0)) or time.monotonic() - begun > 0.2 * limit:
+        begun = last = time.monotonic()
+        feed = Feed(self, 0, 0)
+        while feed.draw():
+            batch, views = feed.take(self.now)
+            train_step(self, batch, views)
+            if self.ahead:
+                feed.ahead(self.now)
+            self._wait()
+            took.append(time.monotonic() - last)
+            last = time.monotonic()
+            if (len(took) >= 5 and last - begun > min(0.02 * limit, 3.0)) or last - begun > 0.2 * limit:
                 break
+        feed.close()
         self._optimizers = optimizers
         self.restore(tree)
         each = sorted(took)[len(took) // 3]  # the first ones warm up, and others may use the machine for a moment
@@ -187,27 +205,18 @@ class Training:
         self.now = replace(self.now, steps=steps, epochs=math.ceil(steps / self.per_epoch))
         self.spent = time.monotonic() - begun
 
-    def _batches(self, drawn: int, skip: int) -> Iterator[Batch]:
-        """The batches of a pass from the `skip`-th on: ids drawn, this process's share taken, columns joined, on the device."""
-        order = Generator().manual_seed(self._number("order", drawn))
-        ids_of = self.recipe.data(self._joined(), order, batch=self.together)
-        shares = ((i, distributed.share_of(ids)) for i, ids in enumerate(ids_of) if i >= skip)
-        hops = self.settings.neighbours or ()
-        if hops and self.data.linked:
-            made: Iterator[Batch] = (
-                self.data.batch(ids, hops=hops, generator=Generator().manual_seed(self._number(f"neighbours/{i}", drawn)))
-                for i, ids in shares
-            )
-        elif self.data.in_memory:
-            made = (self.data.batch(ids) for _, ids in shares)
-        else:
-            made = self.data.loader((ids for _, ids in shares), workers=self.settings.workers)
-        for batch in made:
-            joined = {**batch.keys, **{name: column[batch.keys["item"].cpu()] for name, column in self.columns.items()}}
-            tables = {**batch.tables, **self.tables}
-            yield Batch(batch.fields, joined, tables).to(self.fabric.device)
+    def _wait(self) -> None:
+        """Until the device has done what it was given: only then does the clock tell how long that took."""
+        if self.fabric.device.type == "cuda":
+            torch.cuda.synchronize(self.fabric.device)
 
-    def _joined(self) -> Any:
+    def _batches(self, drawn: int, skip: int) -> Iterator[Batch]:
+        """The batches of a pass from the `skip`-th on, without views."""
+        feed = Feed(self, drawn, skip)
+        while feed.draw():
+            yield feed.batch()
+
+    def joined(self) -> Any:
         """The data with what rounds have written, so that a sampler finds a column or table wherever it is from."""
         if not self.columns and not self.tables:
             return self.data
@@ -249,14 +258,19 @@ class Training:
             if entry.at == at and value_of(entry.when, self.now) > 0:
                 self._do(entry.do)
 
+    def _due(self) -> list[Part]:
+        """The rounds of every n steps that come before the batch of this step."""
+        due = (entry for entry in self.recipe.rounds if isinstance(entry.at, int) and self.now.step % entry.at == 0)
+        return [entry.do for entry in due if value_of(entry.when, self.now) > 0]
+
     def _every(self) -> None:
-        for entry in self.recipe.rounds:
-            if isinstance(entry.at, int) and self.now.step % entry.at == 0 and value_of(entry.when, self.now) > 0:
-                self._do(entry.do)
+        for part in self._due():
+            self._do(part)
 
     def _do(self, part: Part) -> None:
         self.seed(f"round/{part!r}")
         part(self)
+        self.place.forget()
 
     def _check_scopes(self) -> None:
         for name, term in self.recipe.objective.items():
@@ -269,7 +283,7 @@ class Training:
         parts = []
         with torch.no_grad(), self.autocast():
             for number, piece in enumerate(self.data.pieces(batch)):
-                given = self.data.batch(piece).to(self.fabric.device)
+                given = (self.place.of(self.data) or self.data).batch(piece).to(self.fabric.device)
                 if space is None or views is None:
                     out = self.model.embed(given)  # type: ignore[operator]
                     parts.append(out["embedding" if space is None else space])
@@ -328,64 +342,7 @@ class Training:
         return health.judge(self.metrics.history, repeated, early)
 
 
-@contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """Inside, the first SIGINT or SIGTERM is put into the list that is given; the next one raises KeyboardInterrupt."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _copy(tree: Any) -> Any:
     tensors: dict[str, Tensor] = {}
     plain = state.pack(tree, tensors)
     return state.unpack(plain, tensors)
-
-
-def _fabric(settings: Settings, kinds: set[str]) -> Any:
-    import logging
-    import os
-
-    from lightning_fabric import Fabric
-
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
-
-    precision: Any = settings.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _bfloat16_pays(settings, kinds) else "32-true"
-    devices: Any = settings.devices
-    if devices == "auto":
-        launched = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1")))
-        devices = launched
-    nodes = int(os.environ.get("GROUP_WORLD_SIZE", os.environ.get("SLURM_NNODES", "1")))
-    many = devices * nodes > 1
-    try:
-        return Fabric(
-            accelerator=settings.accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy="ddp" if many else "auto"
-        )
-    except Exception as error:  # Fabric's own checks: no such device, unsupported precision
-        raise OptionError(f"accelerator={settings.accelerator}, devices={settings.devices}: {str(error).splitlines()[0]}") from None
-
-
-def _bfloat16_pays(settings: Settings, kinds: set[str]) -> bool:
-    """On a GPU that has it; on a CPU that has it for convolutions (1.5 to 1.8 times as fast with image.small_cnn; others not measured).
-
-    Not for volumes and videos on a CPU: convolutions over three axes in bfloat16 give other weights each time.
-    """
-    if settings.accelerator in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return has and settings.accelerator in ("auto", "cpu") and kinds <= {"image", "audio"}

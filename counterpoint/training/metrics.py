@@ -41,7 +41,7 @@ class Metrics:
             counted = float(term["counted"])
             terms[name] = {
                 "value": _number(term["value"]),
-                "chance": term["chance"],
+                "chance": None if term["chance"] is None else _number(term["chance"]),
                 "weight": term["weight"],
                 "counted": counted,
                 "counted_share": counted / max(term["rows"], 1),

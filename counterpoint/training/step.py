@@ -34,12 +34,14 @@ class Running(Protocol):
     def backward(self, loss: Tensor, inputs: Sequence[Tensor]) -> None: ...
 
 
-def train_step(run: Running, batch: Batch) -> dict[str, Any]:
+def train_step(run: Running, batch: Batch, views: Sequence[View] | None = None) -> dict[str, Any]:
     """One step on a batch.
+
+    views: those of the batch at this moment, where they are made already.
 
     Returns {"loss", "terms": {name: {"value", "chance", "weight", "counted", "rows"}}, "out": Embeddings}, tensors detached.
     """
-    views = run.recipe.views(batch, run.generator("views"), run.now)
+    views = run.recipe.views(batch, run.generator("views"), run.now) if views is None else views
     log: dict[str, Any] = {"loss": 0.0, "terms": {}, "out": {}}
     for number, update in enumerate(run.recipe.updates):
         named = {n: t for n, t in run.recipe.objective.items() if match(n, update.terms) and value_of(t.weight, run.now) != 0}
@@ -76,7 +78,8 @@ def gradients(
     starts = list(range(0, items, run.chunk))
     if len(starts) > 1 and items - starts[-1] < 2:  # a chunk of one item has no batch statistics
         starts.pop()
-    chunks = [[v.part(a, b) for v in views] for a, b in zip(starts, [*starts[1:], items], strict=True)]
+    cuts = zip(starts, [*starts[1:], items], strict=True)
+    chunks = [[v.part(a, b) for v in views] for a, b in cuts] if len(starts) > 1 else [list(views)]
 
     def encode(i: int) -> Embeddings:
         run.seed(f"{purpose}/{i}")
