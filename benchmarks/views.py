@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -176,16 +177,29 @@ def memory(field: str) -> int:
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
 
 
-def one_size(kind: str, n: int) -> None:
+SCALED = {
+    "table: corrupt": lambda: use(views.table.corrupt, noise=0.05, numeric=8),
+    "table: quantile noise": lambda: use(views.table.noise, quantile=True),
+    "series: varied": lambda: use(views.series.varied),
+    "series: window": lambda: use(views.series.window),
+    "series: permutation": lambda: use(views.series.permutation),
+    "graph: varied": lambda: use(views.graph.varied),
+    "graph: subgraph": lambda: use(views.graph.subgraph),
+    "graph: diffuse": lambda: use(views.graph.diffuse),
+    "graph: low_rank": lambda: use(views.graph.low_rank),
+}
+
+
+def one_size(name: str, n: int) -> None:
     """In a process of its own: time and added memory of two views of n items."""
-    g = G().manual_seed(0)
-    if kind == "table":
-        part, x = use(views.table.corrupt, noise=0.05, numeric=8), torch.rand(n, 12, generator=g)
-    elif kind == "series":
-        part, x = use(views.series.varied), torch.rand(n, 1, 64, generator=g)
+    g, part = G().manual_seed(0), SCALED[name]()
+    if name.startswith("table"):
+        x = torch.rand(n, 12, generator=g)
+    elif name.startswith("series"):
+        x = torch.rand(n, 1, 64, generator=g)
     else:
         e = torch.randint(0, n, (2, 4 * n), generator=g)
-        part, x = use(views.graph.varied), {"x": torch.rand(n, 16, generator=g), "edge_index": torch.cat([e, e.flip(0)], 1)}
+        x = {"x": torch.rand(n, 16, generator=g), "edge_index": torch.cat([e, e.flip(0)], 1)}
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts anew
     before = memory("VmRSS")
@@ -198,13 +212,41 @@ def one_size(kind: str, n: int) -> None:
 
 def scaling() -> dict[str, list[dict[str, float]]]:
     found = {}
-    for kind in ("table", "series", "graph"):
+    for name in SCALED:
         rows = []
         for n in (100_000, 300_000, 1_000_000):
-            command = [sys.executable, __file__, "--size", kind, str(n)]
-            rows.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]))
-        found[kind] = rows
+            done = subprocess.run([sys.executable, __file__, "--size", name, str(n)], capture_output=True, text=True)
+            if done.returncode:
+                print(f"{name} at {n:,} items: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+                break
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+        found[name] = rows
     return found
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def bars(speeds: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    """What was asked of our views beside what was measured, for each way to turn the hue."""
+    found: dict[str, dict[str, Any]] = {}
+    small, large = speeds.get("simclr 32x32", {}), speeds.get("simclr 224x224", {})
+    for ours_ in ("counterpoint", "counterpoint, hue in HSV"):
+        rows = {
+            "32x32, items/s, 30,000 asked": small.get(ours_, {}).get("items_per_second"),
+            "32x32, over lightly per core, 40 asked": _over(small, ours_, "lightly"),
+            "32x32, over kornia per core, 8 asked": _over(small, ours_, "kornia"),
+            "224x224, over torchvision v2 per core, 5 asked": _over(large, ours_, "torchvision"),
+        }
+        asked = (30_000, 40, 8, 5)
+        found[ours_] = {k: {"measured": v, "met": v is not None and v >= a} for (k, v), a in zip(rows.items(), asked)}
+    return found
+
+
+def _over(rows: dict[str, dict[str, float]], ours_: str, peer: str) -> float | None:
+    return round(rows[ours_]["per_core"] / rows[peer]["per_core"], 2) if {ours_, peer} <= set(rows) else None
 
 
 def main() -> None:
@@ -228,7 +270,7 @@ def main() -> None:
             row["ours_over_it_per_core"] = round(ratio, 2)
             print(f"  {name:45}{row['items_per_second']:>12,.0f}{row['per_core']:>11,.0f}{ratio:>11.1f}")
     for kind, sizes in linear.items():
-        print(f"\n{kind}: " + "; ".join(f"{r['items']:,} items {r['processor_seconds']} s, {r['added_mebibytes']} MiB" for r in sizes))
+        print(f"{kind}: " + "; ".join(f"{r['items']:,} items {r['processor_seconds']} s, {r['added_mebibytes']} MiB" for r in sizes))
     names = ("counterpoint", "torch", "torchvision", "lightly", "kornia", "torchio", "audiomentations", "torch-geometric")
     versions = {}
     for name in names:
@@ -237,13 +279,17 @@ def main() -> None:
         except PackageNotFoundError:
             continue
     about = {"threads": torch.get_num_threads(), "processors": os.cpu_count(), "machine": platform.machine(), "versions": versions}
+    about["processor"], about["date"] = processor(), time.strftime("%Y-%m-%d")
     about["load_average"] = round(os.getloadavg()[0], 1)  # of other programs too: above the number of processors, wall time says little
     target = Path(options.out)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(".new")
     old = json.loads(target.read_text()) if options.only and target.exists() else {}
     abouts = old.get("about", {}) | dict.fromkeys(wanted, about)
-    found = {"about": abouts, "speed": old.get("speed", {}) | speeds, "scaling": old.get("scaling", {}) | linear}
+    speeds = old.get("speed", {}) | speeds
+    found = {"about": abouts, "bars": bars(speeds), "speed": speeds, "scaling": linear or old.get("scaling", {})}
+    for name, rows in found["bars"].items():
+        print(f"\n{name}: " + "; ".join(f"{k}: {v['measured']} ({'met' if v['met'] else 'missed'})" for k, v in rows.items()))
     fresh.write_text(json.dumps(found, indent=1) + "\n")
     os.replace(fresh, target)
     print(f"\nwritten to {target}")
