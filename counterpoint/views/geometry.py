@@ -12,9 +12,30 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.views import colour, draw
 
 ATTEMPTS = 10  # as many proposals as torchvision makes before it falls back to the central crop
+
+
+def fit(area: tuple[float, float], ratio: tuple[float, float]) -> None:
+    """Refuse ranges of boxes that there cannot be."""
+    if not 0.0 <= area[0] <= area[1] <= 1.0 or area[1] == 0.0:
+        raise OptionError(f"area = {tuple(area)} is not allowed; it is two shares of the picture, at most 1, the smaller share first")
+    if not 0.0 < ratio[0] <= ratio[1] < float("inf"):
+        raise OptionError(f"ratio = {tuple(ratio)} is not allowed; it is two numbers above 0, width over height, the smaller first")
+
+
+def shares(boxes: Tensor, height: int, width: int) -> Tensor:
+    """(b, 4) boxes as left, top, right, bottom in [0, 1] of the original."""
+    top, left, h, w = boxes.unbind(1)
+    return torch.stack([left / width, top / height, (left + w) / width, (top + h) / height], 1)
+
+
+def data_only(x: Tensor) -> None:
+    """Refuse pictures that ask for a gradient: views are written in place and none would pass."""
+    if x.requires_grad and torch.is_grad_enabled():
+        raise DataError("pictures that require a gradient were given, and none passes through these views; give x.detach()")
 
 
 def crop_boxes(x: Tensor, generator: Generator, height: int, width: int, area: tuple[float, float], ratio: tuple[float, float]) -> Tensor:
@@ -23,6 +44,7 @@ def crop_boxes(x: Tensor, generator: Generator, height: int, width: int, area: t
     The same law as torchvision's RandomResizedCrop: proposals that do not fit are drawn again, ten times, then the largest
     central crop within `ratio` is taken. (Szegedy et al. 2015, "Going deeper with convolutions", section 6.)
     """
+    fit(area, ratio)
     b = len(x)
     share = draw.uniform(x, generator, area[0], area[1], b, ATTEMPTS)
     low, high = torch.tensor(ratio).log().tolist()
@@ -67,6 +89,7 @@ def cut_out(
     sampling grid; otherwise two batched matrix products with one triangle filter per item; and for large pictures on a processor
     torch's own resize, a call for each item, which touches only the pixels of its box (and bytes as bytes, rounded to 1/255).
     """
+    data_only(x)
     b, c, height, width = x.shape
     shrinks = height > size[0] or width > size[1]
     each = x.device.type == "cpu" and size[0] * size[1] >= LARGE and (x.dtype == torch.uint8 or shrinks)

@@ -19,6 +19,8 @@ from counterpoint.views import colour, draw, geometry
 Keys = dict[str, Tensor]
 Size = Count | tuple[Count, Count] | None
 Pair = tuple[NotNegative, NotNegative]
+Area = tuple[Share, Share]
+Ratio = tuple[Positive, Positive]
 Hue = Annotated[float, Range(0, 0.5)]
 
 
@@ -31,19 +33,13 @@ def sized(x: Tensor, size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _shares(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(b, 4) boxes as left, top, right, bottom in [0, 1] of the original."""
-    top, left, h, w = boxes.unbind(1)
-    return torch.stack([left / width, top / height, (left + w) / width, (top + h) / height], 1)
-
-
 def simclr(
     x: Tensor,
     generator: Generator,
     *,
     size: Size = None,
-    area: Pair = (0.08, 1.0),
-    ratio: Pair = (0.75, 4 / 3),
+    area: Area = (0.08, 1.0),
+    ratio: Ratio = (0.75, 4 / 3),
     flip: Share = 0.5,
     upside: Share = 0.0,
     jitter: Share = 0.8,
@@ -79,7 +75,7 @@ def simclr(
     b, _, height, width = x.shape
     boxes = geometry.crop_boxes(x, generator, height, width, area, ratio)
     mirrored = draw.chance(x, generator, flip, b)
-    keys = {"crop": _shares(boxes, height, width), "flip": mirrored}
+    keys = {"crop": geometry.shares(boxes, height, width), "flip": mirrored}
     brush = None
     if jitter > 0 or grey > 0:
         brush, done = colour.jitter(x, generator, (brightness, contrast, saturation, hue), jitter, grey, space)
@@ -91,13 +87,12 @@ def simclr(
     if blur > 0:
         view, keys["blur"] = colour.blur_some(view, generator, blur, sigma)
     if solarise > 0:
-        keys["solarise"] = draw.chance(x, generator, solarise, len(x))
-        view = colour.solarise(view, keys["solarise"], 0.5)
+        view = colour.solarise(view, keys.setdefault("solarise", draw.chance(x, generator, solarise, len(x))), 0.5)
     return view, keys
 
 
 def crop(
-    x: Tensor, generator: Generator, *, size: Size = None, area: Pair = (0.08, 1.0), ratio: Pair = (0.75, 4 / 3), flip: Share = 0.5
+    x: Tensor, generator: Generator, *, size: Size = None, area: Area = (0.08, 1.0), ratio: Ratio = (0.75, 4 / 3), flip: Share = 0.5
 ) -> tuple[Tensor, Keys]:
     """A random crop, resized, mirrored on a share of the items.
 
@@ -114,11 +109,11 @@ def warp(
     generator: Generator,
     *,
     size: Size = None,
-    area: Pair = (1.0, 1.0),
-    ratio: Pair = (0.75, 4 / 3),
+    area: Area = (1.0, 1.0),
+    ratio: Ratio = (0.75, 4 / 3),
     flip: Share = 0.0,
     rotation: Annotated[float, Range(0, 180)] = 15.0,
-    zoom: Pair = (0.85, 1.15),
+    zoom: Ratio = (0.85, 1.15),
     shear: Annotated[float, Range(0, 80)] = 12.0,
     shift: Share = 0.08,
     elastic: NotNegative = 0.06,
@@ -146,6 +141,8 @@ def warp(
     fill: value beyond the border; the border's own where none.
     """
     out_size = sized(x, size)
+    geometry.fit(area, ratio)
+    geometry.data_only(x)
     x = colour.floats(x)
     b, _, height, width = x.shape
     keys: Keys = {}
@@ -160,7 +157,7 @@ def warp(
     mirrored = draw.chance(x, generator, flip, b)
     angle = draw.uniform(x, generator, -rotation, rotation, b) * (math.pi / 180)
     lean = draw.uniform(x, generator, -shear, shear, b) * (math.pi / 180)
-    larger = draw.uniform(x, generator, math.log(max(zoom[0], 1e-3)), math.log(max(zoom[1], 1e-3)), b).exp_()
+    larger = draw.uniform(x, generator, math.log(zoom[0]), math.log(zoom[1]), b).exp_()
     moved = draw.uniform(x, generator, -2.0 * shift, 2.0 * shift, b, 2)
     maps = geometry.affine(angle, larger, lean, moved, width / height)
     maps = torch.cat([torch.where(mirrored[:, None, None], -maps[:, :, :1], maps[:, :, :1]), maps[:, :, 1:]], 2)
@@ -168,7 +165,7 @@ def warp(
     if elastic > 0:
         grid = grid + geometry.bend(x, generator, out_size, elastic, cells)
     view = geometry.sample(x, grid, fill)
-    keys |= {"crop": _shares(boxes, *shape), "flip": mirrored, "angle": angle, "zoom": larger, "shear": lean, "shift": moved}
+    keys |= {"crop": geometry.shares(boxes, *shape), "flip": mirrored, "angle": angle, "zoom": larger, "shear": lean, "shift": moved}
     if brightness > 0 or contrast > 0:
         brush, done = colour.jitter(view, generator, (brightness, contrast, 0.0, 0.0), 1.0, 0.0)
         view = colour.painted(view, brush)
@@ -181,8 +178,8 @@ def erase(
     generator: Generator,
     *,
     share: Share = 0.5,
-    area: Pair = (0.02, 0.33),
-    ratio: Pair = (0.3, 3.3),
+    area: Area = (0.02, 0.33),
+    ratio: Ratio = (0.3, 3.3),
     fill: Literal["zero", "mean", "noise"] = "zero",
 ) -> tuple[Tensor, Keys]:
     """One rectangle of a share of the items is overwritten (Zhong et al. 2020, "Random erasing").
@@ -201,27 +198,30 @@ def erase(
         value = draw.uniform(x, generator, 0.0, 1.0, *x.shape)
     else:
         value = x.mean((2, 3), keepdim=True) if fill == "mean" else x.new_zeros(())
-    return torch.where(inside[:, None], value, x), {"erased": _shares(boxes, height, width) * used[:, None]}
+    return torch.where(inside[:, None], value, x), {"erased": geometry.shares(boxes, height, width) * used[:, None]}
 
 
 def frequency(
     x: Tensor, generator: Generator, *, amplitude: NotNegative = 0.3, phase: NotNegative = 0.0, lost: Share = 0.0
 ) -> tuple[Tensor, Keys]:
-    """Change the spectrum: amplitudes times a random factor, phases moved, a share of the frequencies set to zero.
+    """Change the spectrum: amplitudes times a random factor, phases moved, some frequencies set to zero; the mean value stays.
 
-    amplitude: factors exp(normal × this), one per frequency, the same for all channels; the mean value stays.
+    Keys: "lost", the share of the frequencies that is gone, and "change", the root mean square of the complex factors less 1.
+
+    amplitude: factors exp(normal × this), one per frequency, the same for all channels.
     phase: standard deviation of the change of phase, in radians.
-    lost: share of frequencies removed.
+    lost: probability of a frequency to be removed.
     """
     height, width = sized(x, None)
     spectrum = torch.fft.rfft2(colour.floats(x))
     b, _, rows, columns = spectrum.shape
-    gain = (draw.normal(x, generator, b, 1, rows, columns) * amplitude).exp_()
-    gain = gain * ~draw.chance(x, generator, lost, b, 1, rows, columns)
-    angle = draw.normal(x, generator, b, 1, rows, columns) * phase
-    gain[:, :, 0, 0], angle[:, :, 0, 0] = 1.0, 0.0
-    view = torch.fft.irfft2(spectrum * torch.polar(gain, angle), s=(height, width))
-    return view.clamp_(0.0, 1.0), {}
+    gone = draw.chance(x, generator, lost, b, rows, columns)
+    gain = (draw.normal(x, generator, b, rows, columns) * amplitude).exp_() * ~gone
+    factor = torch.polar(gain, draw.normal(x, generator, b, rows, columns) * phase)
+    factor[:, 0, 0], gone[:, 0, 0], others = 1.0, False, max(rows * columns - 1, 1)
+    view = torch.fft.irfft2(spectrum * factor[:, None], s=(height, width))
+    change = ((factor - 1).abs().square().sum((1, 2)) / others).sqrt()
+    return view.clamp(0.0, 1.0), {"lost": gone.sum((1, 2)) / others, "change": change}
 
 
 def noise(x: Tensor, generator: Generator, *, scale: Positive = 0.05) -> tuple[Tensor, Keys]:

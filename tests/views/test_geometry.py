@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from counterpoint.views import geometry
+from counterpoint.core.errors import DataError, OptionError
+from counterpoint.core.options import use
+from counterpoint.views import geometry, image
+from tests.views.laws import ks
 
 G = torch.Generator
 
@@ -132,3 +135,48 @@ def test_inside_counts_the_box():
     found = boxes(20, 15, 12)
     inside = geometry.inside(found, 15, 12)
     assert torch.equal(inside.sum((1, 2)).float(), found[:, 2] * found[:, 3])
+
+
+@pytest.mark.parametrize(
+    ("area", "ratio", "words"),
+    [
+        ((0.9, 0.2), (0.75, 1.3), r"area = \(0.9, 0.2\) .* smaller share first"),
+        ((0.2, 1.5), (0.75, 1.3), r"area = \(0.2, 1.5\)"),
+        ((0.0, 0.0), (0.75, 1.3), r"area = \(0.0, 0.0\)"),
+        ((0.2, 1.0), (1.3, 0.75), r"ratio = \(1.3, 0.75\) .* smaller first"),
+        ((0.2, 1.0), (0.0, 1.0), r"ratio = \(0.0, 1.0\) .* above 0"),
+        ((0.2, 1.0), (0.5, float("inf")), "ratio"),
+    ],
+)
+@pytest.mark.parametrize("make", [image.crop, image.simclr, image.warp, image.erase])
+def test_boxes_that_there_cannot_be_are_refused(make, area, ratio, words):
+    with pytest.raises(OptionError, match=words):
+        make(torch.rand(2, 3, 8, 8), G(), area=area, ratio=ratio)
+
+
+def test_options_out_of_range_are_refused_when_a_part_is_made():
+    for options in ({"area": (0.2, 1.5)}, {"ratio": (0.0, 1.0)}):
+        with pytest.raises(OptionError):
+            use(image.crop, **options)
+    with pytest.raises(OptionError, match="zoom"):
+        use(image.warp, zoom=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("size", [6, 8, 70])
+def test_pictures_that_ask_for_a_gradient_are_refused(size):
+    x = torch.rand(2, 3, 8, 8).requires_grad_()
+    for make in (image.simclr, image.crop, image.warp):
+        with pytest.raises(DataError, match=r"give x.detach\(\)"):
+            make(x, G(), size=size)
+    with torch.no_grad():
+        assert image.simclr(x, G(), size=size)[0].shape == (2, 3, size, size)
+
+
+def test_crop_shares_and_ratios_have_their_law():
+    """Where every proposal fits, area is uniform and the ratio log-uniform; up to whole pixels."""
+    found = boxes(4000, 400, 400, area=(0.1, 0.5), ratio=(0.5, 2.0))
+    share = found[:, 2] * found[:, 3] / 400**2
+    assert ks(((share - 0.1) / 0.4).clamp(0, 1)) < 1.63 / 4000**0.5 + 0.005
+    assert ks((found[:, 3] / found[:, 2]).log() / math.log(4) + 0.5) < 1.63 / 4000**0.5 + 0.005
+    room = 400 - found[:, 2] + 1
+    assert ks((found[:, 0] + 0.5) / room) < 1.63 / 4000**0.5 + 0.005

@@ -1,11 +1,14 @@
 """Pictures: every number of channels and depth, ranges, shares, and that each option does what it says."""
 
+import math
+
 import pytest
 import torch
 
 from counterpoint import views
 from counterpoint.core.errors import DataError
 from counterpoint.views import colour, image
+from tests.views.laws import ks
 
 G = torch.Generator
 PLAIN = {"flip": 0.0, "jitter": 0.0, "grey": 0.0, "area": (1.0, 1.0), "ratio": (1.0, 1.0)}
@@ -148,3 +151,46 @@ def test_wrong_pictures_are_refused():
         image.simclr(torch.zeros(1, 1, 4, 4, dtype=torch.int64), G())
     with pytest.raises(DataError, match="scale them"):
         views.preset("image", "simclr")(torch.rand(2, 3, 8, 8) * 255)
+
+
+def test_frequency_changes_by_the_law_it_says():
+    """Log factors of the deviation `amplitude`, phases of `phase`, a share `lost` set to zero; the keys say how much."""
+    x = torch.rand(400, 1, 16, 16, generator=G().manual_seed(0)) * 0.02 + 0.5
+
+    def factors(**options):
+        view, keys = image.frequency(x, G().manual_seed(1), **options)
+        inner = (slice(None), 0, slice(1, 8), slice(1, 8))
+        return torch.fft.rfft2(view)[inner] / torch.fft.rfft2(x)[inner], keys
+
+    factor, _ = factors(amplitude=0.3)
+    assert abs(factor.abs().log().std() - 0.3) < 0.01 and abs(factor.abs().log().mean()) < 0.01
+    factor, _ = factors(amplitude=0.0, phase=0.4)
+    assert abs(factor.angle().std() - 0.4) < 0.01
+    factor, keys = factors(amplitude=0.0, lost=0.3)
+    assert abs((factor.abs() < 0.1).float().mean() - 0.3) < 0.015
+    assert abs(keys["lost"].mean() - 0.3) < 0.01 and torch.allclose(keys["change"].square(), keys["lost"], atol=1e-5)
+    assert len(keys["lost"].unique()) > 20
+
+
+def test_elastic_moves_pixels_by_the_strength_and_each_picture_its_own_way():
+    still = {"rotation": 0.0, "zoom": (1.0, 1.0), "shear": 0.0, "shift": 0.0}
+    x = ((torch.arange(32) + 0.5) / 32).expand(300, 1, 32, 32).contiguous()  # each pixel says its column
+    view, _ = image.warp(x, G().manual_seed(0), **still, elastic=0.06)
+    move = 2 * (view - x)[:, 0, 8:24, 8:24]  # in half sides
+    assert 0.04 < float(move.std()) < 0.065
+    assert abs(float(torch.corrcoef(move.flatten(1)).fill_diagonal_(0).mean())) < 0.02
+    assert torch.allclose(image.warp(x, G(), **still, elastic=0.0)[0], x, atol=1e-5)
+
+
+def test_turns_of_pictures_are_uniform():
+    x = torch.rand(3000, 1, 4, 4)
+    _, keys = image.warp(x, G().manual_seed(0), rotation=30.0, zoom=(0.5, 2.0), shear=20.0, shift=0.1)
+    places = {
+        "angle": keys["angle"].rad2deg() / 60 + 0.5,
+        "shear": keys["shear"].rad2deg() / 40 + 0.5,
+        "zoom": keys["zoom"].log() / math.log(4) + 0.5,
+        "shift": keys["shift"].flatten() / 0.4 + 0.5,
+    }
+    for name, place in places.items():
+        assert ks(place) < 1.63 / len(place) ** 0.5, name
+    assert ks(image.noise(x, G().manual_seed(0), scale=0.1)[1]["noise"] / 0.1) < 1.63 / 3000**0.5
