@@ -1,7 +1,9 @@
 """Two gloo processes: loss and gradient of every objective that gathers equal those of one process with the global batch."""
 
 import inspect
+import re
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from counterpoint import losses
 from counterpoint.core import similarity
-from counterpoint.core.recipe import Rows
+from counterpoint.core.recipe import Contrast, Rows, Term
 from counterpoint.core.similarity import plan
 from counterpoint.training import distributed
 from tests.training.objectives import DRAWN, ELSEWHERE, ITEMS, OBJECTIVES, WORLD, RankByRank, Toy, parts_of, step, terms_of
@@ -122,3 +124,17 @@ def test_one_process_gathers_nothing():
     assert distributed.gather(out) is out
     assert torch.equal(distributed.share_of(torch.arange(5)), torch.arange(5))
     assert distributed.world() == 1
+
+
+def test_the_page_says_what_is_declared():
+    """The table of docs/concepts/losses.md against the marks of the code and the terms of the objectives."""
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "losses.md").read_text(encoding="utf-8")
+    said = {}
+    for line in re.findall(r"^\| (`.*) \| (rows apart|in a term|`@joint\(.*\)`) \|.*$", page, flags=re.MULTILINE):
+        said |= dict.fromkeys(re.findall(r"`(\w+)`", line[0]), line[1])
+    assert set(said) == set(losses.__all__) - set(ELSEWHERE)
+    for name, declared in said.items():
+        mark = getattr(getattr(losses, name), "__joint__", False)
+        assert declared in {False: ("rows apart", "in a term"), True: ("`@joint()`",)}.get(mark, (f'`@joint("{mark}")`',)), name
+        kinds = {type(t) for o in OBJECTIVES for t in terms_of(o).values() for p in parts_of(t) if p.make is getattr(losses, name)}
+        assert kinds == {Term if declared == "in a term" else Contrast}, name
