@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from counterpoint.core.arrangement import stacked
 from counterpoint.core.errors import RequirementError, nearest
 from counterpoint.core.options import Count
 from counterpoint.core.recipe import UNKNOWN, Embeddings, Progress, Rows, Select
@@ -48,7 +49,7 @@ class Queue(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     def forward(self) -> Rows:
-        """Rows (size, width), shared; rows of the key "item" that are −1 are not filled yet."""
+        """Rows (size, width), shared, the memory itself: they change with the next update. Those of the item −1 are not filled yet."""
         return Rows(self.vectors, {n: self.get_buffer(f"key_{n}") for n in self.names}, shared=True)
 
     @torch.no_grad()
@@ -59,16 +60,22 @@ class Queue(nn.Module):
             raise RequirementError(
                 f"the queue stores the key {missing[0]!r} and the rows of {self.source.space!r} have none{nearest(missing[0], rows.keys)}"
             )
-        # Chunks and processes are stacked before views; sorting by view makes the order the one of a single batch.
-        order = torch.arange(len(rows), device=rows.z.device)
-        if "view" in rows.keys:
+        z, keys = rows.z, {name: rows.keys[name] for name in self.names}
+        if "view" in rows.keys and not _in_order(rows):
+            # Chunks and processes are stacked before views; sorting by view makes the order the one of a single batch.
             order = torch.argsort(rows.keys["view"], stable=True)
-        order = order[-self.size :]
-        place = (self.head + torch.arange(len(order), device=self.head.device)) % self.size
-        # Copies, since losses of this step may still hold the rows that were emitted.
-        self.vectors = self.vectors.index_copy(0, place, rows.z[order].to(self.vectors))
-        for name in self.names:
+            z, keys = z[order], {name: key[order] for name, key in keys.items()}
+        count = min(len(rows), self.size)
+        place = (self.head + torch.arange(count, device=self.head.device)) % self.size
+        self.vectors.index_copy_(0, place, z[len(rows) - count :].to(self.vectors))
+        for name, key in keys.items():
             old = self.get_buffer(f"key_{name}")
-            setattr(self, f"key_{name}", old.index_copy(0, place, rows.keys[name][order].to(old)))
-        self.head = (self.head + len(order)) % self.size
-        self.filled = (self.filled + len(order)).clamp(max=self.size)
+            old.index_copy_(0, place, key[len(rows) - count :].to(old))
+        self.head.add_(count).remainder_(self.size)
+        self.filled.add_(count).clamp_(max=self.size)
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether rows are known to stand view by view, the views in their order."""
+    known = stacked(rows)
+    return known is not None and list(known[1]) == sorted(known[1])

@@ -74,6 +74,11 @@ class Teacher(nn.Module):
         student: list[Tensor] = [p for part in self._student for p in part.parameters()]
         if own:
             torch._foreach_lerp_(own, student, 1.0 - value_of(self.momentum, now))
-        buffers = [*self.backbone.buffers(), *self.projector.buffers()]
-        if buffers:
-            torch._foreach_copy_(buffers, [b for part in self._student for b in part.buffers()])
+        buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}  # one call a type: lists of several types go one by one
+        others = (b for part in self._student for b in part.buffers())
+        for mine, other in zip([*self.backbone.buffers(), *self.projector.buffers()], others, strict=True):
+            pair = buffers.setdefault(mine.dtype, ([], []))
+            pair[0].append(mine)
+            pair[1].append(other)
+        for mines, theirs in buffers.values():
+            torch._foreach_copy_(mines, theirs)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.core.errors import RequirementError
-from counterpoint.core.recipe import Progress, Rows
+from counterpoint.core.recipe import Progress, Rows, View
 from counterpoint.encoders import queue
+from counterpoint.encoders.stacking import frame
 
 
 def rows(start: int, count: int, **keys: torch.Tensor) -> Rows:
@@ -61,12 +63,28 @@ def test_further_keys_and_chosen_views_are_stored() -> None:
     assert memory().keys["item"][:2].tolist() == [1, 3] and memory().keys["label"][:2].tolist() == [6, 8]
 
 
-def test_rows_given_out_do_not_change_afterwards() -> None:
+def test_rows_are_written_where_they_stay() -> None:
+    """A long memory is not copied for a few new rows, and the gradient of a step that read it is there before it moves."""
     memory = queue.fifo(2, size=3)
-    given_out = memory()
+    given_out, anchors = memory(), torch.randn(4, 2, requires_grad=True)
     before = given_out.z.clone()
-    memory.after_update({"teacher": rows(0, 3)}, Progress())
-    assert torch.equal(given_out.z, before) and given_out.keys["item"].tolist() == [-1] * 3
+    (anchors @ given_out.z.T).sum().backward()
+    assert torch.allclose(anchors.grad, before.sum(0).expand(4, 2))
+    places = [b.data_ptr() for b in memory.buffers()]
+    memory.after_update({"teacher": rows(0, 2)}, Progress())
+    assert [b.data_ptr() for b in memory.buffers()] == places
+    assert given_out.z is memory.vectors and given_out.keys["item"].tolist() == [0, 1, -1]
+
+
+def test_rows_that_are_known_to_stand_in_order_are_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = torch.tensor([7, 3, 5])
+    views = [View("global", {}, {"item": items}) for _ in range(2)]
+    monkeypatch.setattr(torch, "argsort", None)
+    memory = queue.fifo(2, size=5)
+    memory.after_update({"teacher": replace(frame(views), z=torch.randn(6, 2))}, Progress())
+    assert memory().keys["item"].tolist() == [3, 5, 7, 3, 5]
+    with pytest.raises(TypeError):
+        memory.after_update({"teacher": replace(frame(views[:1] * 2, [1, 0]), z=torch.randn(6, 2))}, Progress())
 
 
 def test_survives_its_state() -> None:
