@@ -27,9 +27,9 @@ def eligible(pairs: Pairs, counted: Tensor) -> tuple[Tensor, Tensor] | None:
     rows = rows if plain and _unweighted(pairs.positive) else rows & (number == 1)
     if not bool(rows.any()):
         return None
-    level = torch.zeros(len(rows), device=rows.device)
+    level = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     if not plain:
-        level = (similarity.candidate_weight(pairs) - similarity.weight(pairs.negatives, pairs.shape)).clamp(min=1e-30).log()
+        level = (similarity.candidate_weight(pairs) - similarity.weight(pairs.negatives, pairs.shape)).double().clamp(min=1e-30).log()
     return rows, guard(level, rows)
 
 
@@ -46,6 +46,7 @@ def candidates_against(scores: Scores, pairs: Pairs, own: Tensor, counted: Tenso
 
 def negatives_against(scores: Scores, pairs: Pairs, own: Tensor, level: Tensor) -> Tensor:
     """log( w Σ_{positives} exp(s_ip) + Σ_{negatives} exp(s_ik) ) − own_i, (n,), log w = level, own as above, as its softplus."""
+    level = level.to(own.dtype)
     return softplus(similarity.negatives_lse(scores, pairs) - (own + level)) + level
 
 

@@ -28,9 +28,6 @@ def _cosine(a, c):
 @pytest.mark.parametrize("boost", ["absolute", "relative"])
 def test_equals_the_matrices(boost, hardest):
     (a, c, ra, rc), pairs = _setting()
-    result = losses.boosted(
-        similarity.cosine(a, c), pairs, similarity.cosine(ra, rc), margin=0.3, boost=boost, balance=0.4, hardest=hardest, strength=0.7
-    )
     s, r = _cosine(a, c), _cosine(ra, rc).detach()
     far = pairs.negatives.dense((6, 6)) > 0
     own, theirs = s.diagonal()[:, None], r.diagonal()[:, None]
@@ -45,9 +42,14 @@ def test_equals_the_matrices(boost, hardest):
     else:
         extra = over(0.3 + (theirs - r) - (own - s))
     hand = (rank + 0.7 * extra).mean()
-    assert result.mean().item() == pytest.approx(hand.item(), rel=1e-9)
-    found, expected = (torch.autograd.grad(x, (a, c)) for x in (result.mean(), hand))
-    assert all(torch.allclose(x, y, atol=1e-12) for x, y in zip(found, expected, strict=True))
+    expected = torch.autograd.grad(hand, (a, c))
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
+        x, y, rx, ry = (t.detach().to(dtype).requires_grad_() for t in (a, c, ra, rc))
+        options = {"margin": 0.3, "boost": boost, "balance": 0.4, "hardest": hardest, "strength": 0.7}
+        result = losses.boosted(similarity.cosine(x, y), pairs, similarity.cosine(rx, ry), **options)
+        assert result.mean().item() == pytest.approx(hand.item(), rel=tolerance)
+        found = torch.autograd.grad(result.mean(), (x, y))
+        assert all(torch.allclose(one.double(), two, rtol=tolerance, atol=tolerance) for one, two in zip(found, expected, strict=True))
 
 
 def test_the_reference_gets_no_gradient():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import pytest
@@ -34,6 +35,14 @@ LOSSES = [
     (losses.density_ratio, twins.density_ratio, {"noise": 3.0, "temperature": 0.5}),
     (losses.density_ratio, twins.density_ratio, {"measure": "exponential"}),
     (losses.density_ratio, twins.density_ratio, {"measure": "square"}),
+    (losses.decoupled, twins.weighted, {"weighted": True}),
+    (losses.decoupled, twins.weighted, {"weighted": True, "sigma": 0.2, "temperature": 1.0}),
+    (losses.neighbouring, twins.neighbouring, {}),
+    (losses.neighbouring, twins.neighbouring, {"temperature": 0.2}),
+    (losses.active_margin, twins.active_margin, {}),
+    (losses.active_margin, twins.active_margin, {"margin": 0.8, "balance": 0.3, "active": False}),
+    (losses.score_gap, twins.score_gap, {}),
+    (losses.score_gap, twins.score_gap, {"whole": True}),
     (losses.groco, twins.groco, {"nearest": 3, "steepness": 2.0, "detach": False}),
 ]
 NAMES = [f"{loss.__name__}{list(options.values()) or ''}" for loss, _, options in LOSSES]
@@ -45,7 +54,8 @@ every_case = pytest.mark.parametrize("case", twins.cases(), ids=lambda c: c.name
 @every_case
 def test_equals_its_twin(loss, twin, options, case):
     tensors, pairs = case.tensors(torch.float64), case.pairs()
-    slow, counted = twins.total(twin, twins.plain_scores(tensors), pairs, **{k: v for k, v in options.items() if k != "detach"})
+    known = {k: v for k, v in options.items() if k not in ("detach", "weighted")}
+    slow, counted = twins.total(twin, twins.plain_scores(tensors), pairs, **known)
     expected = twins.gradients(slow, tensors)
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
         given = case.tensors(dtype)
@@ -104,9 +114,38 @@ def test_chance_is_the_value_of_equal_scores(loss, twin, options):
     best = {"bias": -math.log(10.0)} if loss is losses.sigmoid else {}
     result = loss(similarity.learned(torch.zeros(12, 12)), pairs, **options, **best)
     if result.chance is None:
-        assert loss is losses.groco or options["mining"] != "all"  # what is chosen, and so the level, depends on the scores
+        # what is chosen, and so the level, depends on the scores
+        assert loss in (losses.groco, losses.score_gap) or options["mining"] != "all"
     else:
         assert result.mean().item() == pytest.approx(result.chance, rel=1e-5, abs=1e-6)
+
+
+TWINS_ELSEWHERE = {
+    "adaptive": "losses.test_adaptive.test_equals_the_table",
+    "barlow_twins": "losses.test_decorrelation.test_barlow_twins_equals_the_loop",
+    "boosted": "losses.test_boosting.test_equals_the_matrices",
+    "clip": "losses.test_tensors.test_clip_equals_the_loop",
+    "cluster_proxies": "losses.test_distillation.test_clusters_stand_in_for_negatives",
+    "decoupled_nt_xent": "losses.test_tensors.test_decoupled_is_one_logarithm_over_the_negatives_of_both_views",
+    "distillation": "losses.test_distillation.test_distillation_is_a_cross_entropy",
+    "gradient_scale": "losses.test_distillation.test_the_gradient_scale_is_a_wave_between_two_temperatures",
+    "mixed_negatives": "losses.test_mixing.test_mixtures_make_the_task_harder_and_get_no_gradient",
+    "nt_xent": "losses.test_tensors.test_nt_xent_equals_the_loop",
+    "reconstruction": "losses.test_reconstruction.test_reconstruction_is_the_mean_gap_over_known_entries",
+    "similarity_distillation": "losses.test_distillation.test_similarities_are_kept",
+    "squared_distance": "terms.test_kernel.test_squared_distance_equals_its_formula",
+    "sup_con": "losses.test_tensors.test_sup_con_equals_the_loop",
+    "transformed": "losses.test_mixing.test_transformed_equals_the_formulas",
+    "vicreg": "losses.test_decorrelation.test_vicreg_equals_the_loop",
+    "whitening": "losses.test_decorrelation.test_whitening_equals_the_loop",
+}
+
+
+def test_every_public_loss_has_a_twin():
+    assert {loss.__name__ for loss, _, _ in LOSSES} | TWINS_ELSEWHERE.keys() | {"Diagnosis", "diagnose"} == set(losses.__all__)
+    for place in TWINS_ELSEWHERE.values():
+        module, name = place.rsplit(".", 1)
+        assert callable(getattr(importlib.import_module(f"tests.{module}"), name)), place
 
 
 @every_loss

@@ -87,6 +87,18 @@ NO_LOSSES = {
     "diagnose": "looks at a loss; tests/losses/test_diagnosis.py runs it on all of them",
     "gradient_scale": "a number that moves, without rows",
 }
+NO_CHANCE = {
+    "adaptive": "the hardest negatives are chosen by score",
+    "boosted": "the hardest negative is chosen by score",
+    "groco": "the nearest negatives are chosen by score",
+    "mixed_negatives": "mixtures are made of the hardest negatives",
+    "reconstruction": "depends on the spread of what is predicted",
+    "score_gap": "the hardest negative is chosen by score",
+    "score_gap whole": "the hardest negative is chosen by score",
+    "transformed": "positives are made harder by a random draw",
+    "triplet": "triplets are chosen by score",
+    "triplet hardest": "triplets are chosen by score",
+}
 LOUD = {"density_ratio of ratios": "a ratio of 0.001 and less lies on its tangent, with a slope of 1,000: rounding shows there"}
 
 
@@ -100,10 +112,13 @@ def _value(name: str) -> Callable[[Tensor, Tensor], Tensor]:
         if name in ROWS:
             return ROWS[name](a, b).mean()
         rows = torch.cat([a, b])
-        pairs = Pairs(Relation.index(torch.arange(N).roll(N // 2)), Relation.all().without(Relation.itself()), (N, N))
-        return PAIRS[name](similarity.cosine(rows, rows), pairs).mean()
+        return PAIRS[name](similarity.cosine(rows, rows), _pairs()).mean()
 
     return run
+
+
+def _pairs() -> Pairs:
+    return Pairs(Relation.index(torch.arange(N).roll(N // 2)), Relation.all().without(Relation.itself()), (N, N))
 
 
 def _views() -> tuple[Tensor, Tensor]:
@@ -117,6 +132,13 @@ every_loss = pytest.mark.parametrize("name", EVERY)
 
 def test_every_public_loss_stands_here() -> None:
     assert {name.split(" ")[0] for name in EVERY} | NO_LOSSES.keys() == set(losses.__all__)
+
+
+@pytest.mark.parametrize("name", [*PAIRS, *ROWS])
+def test_every_loss_has_a_chance_level_or_a_reason(name: str) -> None:
+    z = _draw(N, WIDTH, seed=3)
+    result = PAIRS[name](similarity.cosine(z, z), _pairs()) if name in PAIRS else ROWS[name](*_views())
+    assert (result.chance is None) == (name in NO_CHANCE)
 
 
 @every_loss

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional
@@ -123,21 +121,32 @@ def test_transformed_equals_the_formulas(monkeypatch, normalised, per):
     }
     monkeypatch.setattr(torch, "randperm", lambda *_, **__: order)
     monkeypatch.setattr(transformation, "_beta", lambda _, size, like: draws[size].to(like))
+    a, c = a.requires_grad_(), c.requires_grad_()
     result = losses.transformed(similarity.cosine(a, c), pairs, temperature=0.3, normalised=normalised, per=per)
     q, z = functional.normalize(a), functional.normalize(c)
     unit = (lambda x: functional.normalize(x, dim=-1)) if normalised else (lambda x: x)
     lam = 1 + draws[6 if per == "row" else 1].expand(6, 1)
     mu = draws[40 if per == "row" else 1].expand(40, 1)
     ignored = pairs.candidate.dense((6, 40)) == 0
+    hand = []
     for i in range(6):
         far, key = unit(lam[i] * q[i] + (1 - lam[i]) * z[i]), unit(lam[i] * z[i] + (1 - lam[i]) * q[i])
         total = 0.0
         for j in range(40):
             two = (j, int(order[j]))
             if i not in two and not any(ignored[i, x] for x in two):
-                total += float(torch.exp(far @ unit(mu[j] * z[j] + (1 - mu[j]) * z[two[1]]) / 0.3))
-        own = float(torch.exp(far @ key / 0.3))
-        assert result.values[i].item() == pytest.approx(-math.log(own / (own + total)), rel=1e-9)
+                total = total + torch.exp(far @ unit(mu[j] * z[j] + (1 - mu[j]) * z[two[1]]) / 0.3)
+        own = torch.exp(far @ key / 0.3)
+        hand.append(-torch.log(own / (own + total)))
+    assert torch.allclose(result.values, torch.stack(hand), rtol=1e-9)
+    expected = torch.autograd.grad(torch.stack(hand).mean(), (a, c))
+    for one, two in zip(torch.autograd.grad(result.mean(), (a, c)), expected, strict=True):
+        assert torch.allclose(one, two, atol=1e-9)
+    single = [x.detach().float().requires_grad_() for x in (a, c)]
+    narrow = losses.transformed(similarity.cosine(*single), pairs, temperature=0.3, normalised=normalised, per=per)
+    assert torch.allclose(narrow.values.double(), result.values, rtol=1e-5)
+    for one, two in zip(torch.autograd.grad(narrow.mean(), single), expected, strict=True):
+        assert torch.allclose(one.double(), two, atol=1e-5)
 
 
 def test_extrapolation_is_harder_and_interpolation_easier():

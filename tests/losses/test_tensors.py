@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional
@@ -20,28 +18,72 @@ def _two(n=12, d=8, dtype=torch.float64, noise=0.7):
     return a, a + noise * torch.randn(n, d, generator=g, dtype=dtype)
 
 
+def _unit(*rows):
+    z = torch.cat(rows)
+    return z / z.square().sum(1, keepdim=True).sqrt()
+
+
 def _nt_xent_loop(a, b, t):
-    z = functional.normalize(torch.cat([a, b]))
+    z = _unit(a, b)
     n, total = len(z), 0.0
     for i in range(n):
         p = (i + len(a)) % n
-        total -= math.log(math.exp(z[i] @ z[p] / t) / sum(math.exp(z[i] @ z[j] / t) for j in range(n) if j != i))
+        total = total - torch.log(torch.exp(z[i] @ z[p] / t) / sum(torch.exp(z[i] @ z[j] / t) for j in range(n) if j != i))
     return total / n
 
 
+def _equals(function, loop, t):
+    """Value and gradient of the function are those of the loop, in both precisions."""
+    wide = [x.requires_grad_() for x in _two()]
+    hand = loop(*wide, t)
+    expected = torch.autograd.grad(hand, wide)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        given = [x.detach().to(dtype).requires_grad_() for x in wide]
+        found = function(*given, temperature=t)
+        assert found.item() == pytest.approx(hand.item(), rel=tolerance)
+        for one, two in zip(torch.autograd.grad(found, given), expected, strict=True):
+            assert torch.allclose(one.double(), two, rtol=100 * tolerance, atol=tolerance)
+
+
 def test_nt_xent_equals_the_loop():
-    a, b = _two()
-    assert losses.nt_xent(a, b, temperature=0.3).item() == pytest.approx(_nt_xent_loop(a, b, 0.3), rel=1e-12)
+    _equals(losses.nt_xent, _nt_xent_loop, 0.3)
 
 
 def test_decoupled_is_one_logarithm_over_the_negatives_of_both_views():
-    a, b = _two()
-    z = functional.normalize(torch.cat([a, b]))
-    n, t, loop = 12, 0.2, 0.0
-    for i in range(2 * n):
-        p = (i + n) % (2 * n)
-        loop += float(-(z[i] @ z[p]) / t + math.log(sum(math.exp(z[i] @ z[j] / t) for j in range(2 * n) if j not in (i, p)))) / (2 * n)
-    assert losses.decoupled_nt_xent(a, b, temperature=t).item() == pytest.approx(loop, rel=1e-12)
+    def loop(a, b, t):
+        z, total = _unit(a, b), 0.0
+        for i in range(24):
+            p = (i + 12) % 24
+            total = total - z[i] @ z[p] / t + torch.log(sum(torch.exp(z[i] @ z[j] / t) for j in range(24) if j not in (i, p)))
+        return total / 24
+
+    _equals(losses.decoupled_nt_xent, loop, 0.2)
+
+
+def test_clip_equals_the_loop():
+    def loop(a, b, t):
+        s, total = _unit(a) @ _unit(b).T / t, 0.0
+        for i in range(12):
+            total = total - s[i, i] + torch.log(sum(torch.exp(s[i, j]) for j in range(12))) / 2
+            total = total + torch.log(sum(torch.exp(s[j, i]) for j in range(12))) / 2
+        return total / 12
+
+    _equals(losses.clip, loop, 0.2)
+
+
+def test_sup_con_equals_the_loop():
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, -1, 0, 1, 3, -1, 3]).repeat(2)
+
+    def loop(a, b, t):
+        z, total, counted = _unit(a, b), 0.0, 0
+        for i in range(24):
+            near = [j for j in range(24) if j != i and labels[j] == labels[i] != -1]
+            if near:
+                everyone = torch.log(sum(torch.exp(z[i] @ z[j] / t) for j in range(24) if j != i))
+                total, counted = total + sum(everyone - z[i] @ z[p] / t for p in near) / len(near), counted + 1
+        return total / counted
+
+    _equals(lambda a, b, temperature: losses.sup_con(torch.cat([a, b]), labels, temperature=temperature), loop, 0.3)
 
 
 @pytest.mark.parametrize("t", [1.0, 0.1, 0.05])

@@ -129,9 +129,17 @@ def total(twin: Callable, matrix: Tensor, pairs: Pairs, **options) -> tuple[Tens
     """(mean of the twin over the rows that count, which rows do)."""
     positive = pairs.positives.dense(pairs.shape).double()
     negative = pairs.negatives.dense(pairs.shape).double()
-    values = [twin(matrix[i], positive[i], negative[i], **options) for i in range(len(matrix))]
+    rows = range(len(matrix))
+    whole = getattr(twin, "whole", False)
+    values = twin(matrix, positive, negative, **options) if whole else [twin(matrix[i], positive[i], negative[i], **options) for i in rows]
     known = [v for v in values if v is not None]
     return (sum(known) / len(known) if known else 0 * matrix.sum()), [v is not None for v in values]
+
+
+def whole(twin: Callable) -> Callable:
+    """Mark a twin of all rows at once: (n, m) scores, positives and negatives -> a value or None for each row."""
+    twin.whole = True
+    return twin
 
 
 def gradients(value: Tensor, tensors: list[Tensor]) -> list[Tensor]:
@@ -232,3 +240,62 @@ def groco(s, p, k, *, nearest=10, steepness=1.0):
         x, P = step.T @ x, P @ step
     chance = P[:, :n].sum(1)
     return -torch.cat([chance[:n], 1 - chance[n:]]).log().mean()
+
+
+@whole
+def weighted(S, P, K, *, temperature=0.1, sigma=0.5):
+    """DCLW: positives weigh 2 − exp(s_ip / σ) over its mean, which passes its gradient."""
+    there = [bool(p.sum() > 0 and k.sum() > 0) for p, k in zip(P, K, strict=True)]
+    own = [mean(S[i], P[i]) for i in range(len(S)) if there[i]]
+    middle = sum(torch.exp(s / sigma) for s in own) / len(own) if own else None
+    out = []
+    for i, counted in enumerate(there):
+        if counted:
+            s = mean(S[i], P[i])
+            out.append(-(2 - torch.exp(s / sigma) / middle) * s / temperature + lse(S[i] / temperature, K[i]))
+        else:
+            out.append(None)
+    return out
+
+
+def neighbouring(s, p, k, *, temperature=1.0):
+    if p.sum() == 0:
+        return None
+    e = torch.exp(s / temperature)
+    return torch.log(sum(e[j] for j in range(len(s)) if p[j] > 0 or k[j] > 0)) - torch.log((p * e).sum())
+
+
+@whole
+def active_margin(S, P, K, *, margin=0.5, balance=0.5, active=True, least=1e-6):
+    near, far, rows = [], [], []
+    for i in range(len(S)):
+        rows.append([0 * S[i].sum(), 0 * S[i].sum()])
+        for j in range(S.shape[1]):
+            d = (1 - S[i, j]) / 2
+            if P[i, j] > 0:
+                rows[i][0] = rows[i][0] + P[i, j] * d
+                near.append(P[i, j] * bool(not active or d > least))
+            if K[i, j] > 0:
+                hinge = torch.relu(margin - d)
+                rows[i][1] = rows[i][1] + K[i, j] * hinge
+                far.append(K[i, j] * bool(not active or hinge > least))
+    counted = [bool(P[i].sum() + K[i].sum() > 0) for i in range(len(S))]
+    one, two = (max(float(sum(x)), 1.0) for x in (near, far))
+    return [sum(counted) * (balance * r[0] / one + (1 - balance) * r[1] / two) if c else None for r, c in zip(rows, counted, strict=True)]
+
+
+@whole
+def score_gap(S, P, K, *, whole=False):
+    rows = [i for i in range(len(S)) if P[i].sum() > 0 and K[i].sum() > 0]
+    own = {i: mean(S[i], P[i]) for i in rows}
+    top = {i: max((S[i, j] for j in range(S.shape[1]) if K[i, j] > 0), key=_number) for i in rows}
+    out = []
+    for i in range(len(S)):
+        if i not in rows:
+            out.append(None)
+            continue
+        low, high = (min(own.values(), key=_number), max(top.values(), key=_number)) if whole else (own[i], top[i])
+        least, most = torch.minimum(low, high), torch.maximum(low, high)
+        push = sum(K[i, j] * torch.relu(most - S[i, j]) for j in range(S.shape[1])) / K[i].sum()
+        out.append(torch.relu(own[i] - least) + push)
+    return out

@@ -67,5 +67,17 @@ def test_only_the_selected_rows_go_to_zero():
 
 
 def test_squared_distance_equals_its_formula():
-    a, b = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert torch.allclose(losses.squared_distance(a, b, temperature=0.3).values, (a - b).pow(2).sum(1) / 0.6)
+    wide = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        a, b = (x.to(dtype).requires_grad_() for x in wide)
+        found = losses.squared_distance(a, b, temperature=0.3)
+        loop = [sum((wide[0, i, k] - wide[1, i, k]) ** 2 for k in range(3)) / 0.6 for i in range(5)]
+        assert torch.allclose(found.values.double(), torch.stack(loop), rtol=tolerance)
+        one, two = torch.autograd.grad(found.mean(), (a, b))
+        assert torch.allclose(one.double(), (wide[0] - wide[1]) / 0.3 / 5, rtol=tolerance) and torch.equal(one, -two)
+
+
+def test_the_chance_of_a_squared_distance_is_that_of_independent_rows():
+    a, b = torch.randn(2, 4000, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = losses.squared_distance(a, b, temperature=0.3)
+    assert found.mean().item() == pytest.approx(found.chance, rel=0.03)
