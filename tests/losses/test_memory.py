@@ -137,20 +137,25 @@ def _sup_con(n):
     return [_rows(n)], lambda a: losses.sup_con(a, torch.arange(n) % 10)
 
 
+def _of_tensors(make, n):
+    inputs, loss = make(n)
+    with Watch(*inputs) as watch:
+        loss(*inputs).backward()
+    return watch
+
+
+@pytest.mark.parametrize("make", [_nt_xent, _sup_con, _clip])
+def test_losses_of_tensors_too(nothing_kept, make):
+    _grows_with_the_rows(*(_of_tensors(make, n) for n in (N, 2 * N)))
+
+
 @pytest.mark.parametrize(("make", "n"), [(_nt_xent, 6144), (_sup_con, 6144), (_clip, 4608)])
 def test_with_the_room_there_is(monkeypatch, make, n):
     """As used, with more scores than may be kept: rows and some tiles live, and what may be kept of the rest."""
-
-    def peak():
-        inputs, loss = make(n)
-        with Watch(*inputs) as watch:
-            loss(*inputs).backward()
-        return watch.peak
-
-    kept = peak()
+    kept = _of_tensors(make, n).peak
     with monkeypatch.context() as patched:
         patched.setattr(plan, "KEEP", 0)
-        bare = peak()
+        bare = _of_tensors(make, n).peak
     assert bare < 4 * (5 * plan.TILE["cpu"] ** 2 + 40 * n * WIDTH), "five tiles and some rows"
     assert 2 * plan.KEEP < kept - bare <= 4 * plan.KEEP + 8 * 4 * n
 
