@@ -22,6 +22,7 @@ from markupsafe import Markup
 from counterpoint.core.errors import OutputError
 from counterpoint.report import facts, words
 from counterpoint.report.charts import Chart, spectrum
+from counterpoint.report.choice import views_chosen
 from counterpoint.report.folder import Folder, is_png, read
 from counterpoint.report.gallery import Gallery, shrunk_views
 
@@ -77,6 +78,7 @@ def render(folder: Folder) -> str:
         "versions": facts.versions(folder),
         "model_text": yaml.safe_dump(folder.model, sort_keys=False, allow_unicode=True, width=110) if folder.model else "",
         "views": _views(folder.views),
+        "views_chosen": views_chosen(folder),
         "curves": facts.curves(folder.metrics),
         "histograms": facts.histograms(folder.metrics),
         **_scores(folder.evaluation),

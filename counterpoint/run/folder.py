@@ -26,7 +26,7 @@ from counterpoint.data import text
 from counterpoint.run.scores import embed
 from counterpoint.training import state
 
-SHOWN, ALIKE, MOST = 6, 2, 4  # items in the picture of views; views of one role, where there are more than so many views
+SHOWN, MOST = 6, 4  # items in the picture of views; views of an item, before some of the same role are left out
 PREVIEWS = 2000  # items whose picture or text goes into embeddings.parquet
 
 
@@ -132,10 +132,14 @@ def save_embeddings(run: Any, given: Any, split: Tensor, mapped: bool = True) ->
 
 
 def save_views(run: Any, given: Any) -> None:
-    """views.png: some items and the views that the recipe makes of them, two of each role where there are many; none without matplotlib."""
-    seed = run.config["settings"]["seed"]
-    drawn = torch.Generator().manual_seed(seed)
-    batch = given.batch(given.ids[torch.randperm(given.items, generator=drawn)[:SHOWN].sort().values])
+    """views.png: some items and the views that the recipe makes of them; none without matplotlib."""
+    drawn = torch.Generator().manual_seed(run.config["settings"]["seed"])
+    ids = given.ids
+    if given.linked:  # of users and products the users; a node without links says nothing
+        degree = torch.bincount(given.tables["edges"][0], minlength=len(given.parts))
+        degree[int(given.tables.get("users", len(degree))) :] = 0
+        ids = ids[degree[ids] > 0] if bool((degree[ids] > 0).any()) else ids
+    batch = given.batch(ids[torch.randperm(len(ids), generator=drawn)[:SHOWN].sort().values])
     try:
         picture = views.picture(_columns(batch, run.recipe.views(batch, drawn, Progress()), given))
     except (MissingExtra, RequirementError):  # the latter: views that follow a column which the run made for itself
@@ -144,20 +148,21 @@ def save_views(run: Any, given: Any) -> None:
 
 
 def _columns(batch: Batch, made: Sequence[View], given: Any) -> list[views.Column]:
-    """Each modality and the views of it, beside each other."""
+    """Each modality and the views of it, beside each other; of many views one or two of each role."""
     columns = []
     for name, field in given.fields.items():
         kind, own = field.found["kind"], batch.fields[name]
         words = text.word_of(field.found) if kind == "text" else None
-        here = [view for view in made if name in view.fields]
-        roles = [view.name for view in here]
+        here = [(view.name.removesuffix("_again"), view.fields[name]) for view in made if name in view.fields]
+        roles = [role for role, _ in here]
+        each = len(here) if len(here) <= MOST else 2 if len(set(roles)) < MOST else 1
         columns.append(views.Column("item" if len(given.fields) == 1 else name, kind, own, words=words))
-        for place, view in enumerate(here):
-            number, count = roles[:place].count(view.name), roles.count(view.name)
-            if number >= ALIKE and len(here) > MOST:
-                continue
-            title = f"view of {name}" if view.name == name else view.name if len(set(roles)) > 1 else "view"
-            columns.append(views.Column(f"{title} {number + 1}" if count > 1 else title, kind, view.fields[name], own, words))
+        for place, (role, x) in enumerate(here):
+            number = roles[:place].count(role)
+            title = f"view of {name}" if role == name else role.replace("_", " ") if len(set(roles)) > 1 else "view"
+            if number < each:
+                title += f" {number + 1}" if min(roles.count(role), each) > 1 else ""
+                columns.append(views.Column(title, kind, x, own, words))
     return columns
 
 

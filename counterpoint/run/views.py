@@ -38,10 +38,10 @@ def choose_views(name: str | None, training_set: Any, tell: Callable[[str], None
         return None
     if not isinstance(name, str):
         raise OptionError(f"views = {name!r} is not a word; give weak, default, strong, auto, or the name of a preset")
-    _place(recipe, training_set.spec, name, slug)
+    _, form = _place(recipe, training_set.spec, name, slug)
     modalities: Mapping[str, Modality] = training_set.spec.modalities
     if name == "auto":
-        return _measured(training_set, tell)
+        return _measured(training_set, tell, one_law=form != "two")
     found, refused = {}, []
     for field_, modality in modalities.items():
         try:
@@ -59,12 +59,13 @@ def _meant(name: str, modalities: Mapping[str, Modality]) -> bool:
     return nearest(name, names) == "; did you mean 'auto'?"
 
 
-def _measured(training_set: Any, tell: Callable[[str], None]) -> Chosen:
+def _measured(training_set: Any, tell: Callable[[str], None], one_law: bool) -> Chosen:
     modalities = training_set.spec.modalities
     found, record = {}, {}
     for name, modality in modalities.items():
-        choice = views.choose(training_set) if len(modalities) == 1 else _of_several(training_set, name, modality)
-        tell(choice.why if len(modalities) == 1 else f"{name}: {choice.why}")
+        alone = len(modalities) == 1
+        choice = views.choose(training_set, one_law=one_law) if alone else _of_several(training_set, name, modality)
+        tell(choice.why if alone else f"{name}: {choice.why}")
         found[name] = choice.preset
         rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in choice.table]
         record[name] = {"name": choice.name, "why": choice.why, "measured": rows}
@@ -76,7 +77,7 @@ def _of_several(training_set: Any, name: str, modality: Modality) -> views.Choic
     chosen = torch.randperm(training_set.items, generator=torch.Generator().manual_seed(0))[:SAMPLE].sort().values
     column = training_set.columns.get("label")
     labels = column[chosen] if column is not None and not column.is_floating_point() else None
-    return views.choose(training_set.batch(training_set.ids[chosen]).fields[name], labels, modality=modality)
+    return views.choose(training_set.batch(training_set.ids[chosen]).fields[name], labels, modality=modality, one_law=True)
 
 
 def put_views(recipe: Recipe, spec: Spec, chosen: Chosen, slug: str) -> Recipe:
@@ -93,7 +94,7 @@ def put_views(recipe: Recipe, spec: Spec, chosen: Chosen, slug: str) -> Recipe:
     if form == "two":
         recipe = recipe.at(f"{path}.transform", first)
         return recipe.at(f"{path}.second", second) if second != first else recipe
-    if form == "same" and second != first:
+    if second != first and not more:
         raise OptionError(f"views = {chosen.asked!r} makes two different views, and {slug} makes all by one law; give another preset")
     large, little = (first, second)
     if form == "crops":

@@ -33,6 +33,7 @@ def choose(
     items: int = 600,
     keep: float = 0.7,
     recognise: float = 0.25,
+    one_law: bool = False,
     seed: int = 0,
 ) -> Choice:
     """The strongest views that leave the item what it is, among the defaults of three strengths and the presets of the kind.
@@ -40,13 +41,14 @@ def choose(
     data: a data set, or a batch.   labels: as in `measure`.   modality: what a batch is, which a data set says itself.
     items: size of the sample.   seed: of the sample.
     keep: with labels, share of the originals' label accuracy above chance that views must keep.
+    one_law: only views that are made in the same way, both.
     recognise: without labels (or where the features do not show them), share of views whose nearest original must be their own.
     """
     if modality is None:
         if not hasattr(data, "spec"):
             raise DataError("a batch alone does not say what it is; give modality=, or a data set")
         modality = data.spec.only
-    parts = candidates(modality)
+    parts = {name: p for name, p in candidates(modality).items() if not one_law or len({*map(repr, p.transforms)}) == 1}
     rows = [{"name": name, **measure(data, part, labels, items=items, seed=seed)} for name, part in parts.items()]
     reference, chance = rows[0]["label_reference"], rows[0]["label_chance"]
     shown = reference is not None and reference - chance > 0.05

@@ -13,13 +13,12 @@ ROUNDS = 80  # of pushing and pulling
 
 
 def links(axis: Any, view: tuple[dict[str, Any], int], own: tuple[dict[str, Any], int]) -> None:
-    """Draw an item of a graph. view, own: (parts, item) of the view and of the graph it was made of, which gives the places.
+    """Draw an item of a graph. view, own: (parts, item) of the view and of the graph it was made of, which gives the places of nodes.
 
     item: a node, drawn darker, with its neighbours and theirs; the number of a small graph where the parts have "batch".
     Grey: links that are there; dotted: those left out; red: added ones. Below: the nodes' features, a row each.
     """
-    before, item = own
-    after = view[0]
+    before, (after, item) = own[0], view
     shown = _around(before, item)
     place = _layout(before["edge_index"], shown)
     kept, old = _pairs(after["edge_index"], shown), _pairs(before["edge_index"], shown)
