@@ -24,6 +24,9 @@ def fifo(
 ) -> Queue:
     """The newest `size` rows of a space, as shared rows; random directions with unknown items until it is filled.
 
+    These stand as negatives meanwhile, as in MoCo's code (He et al., CVPR 2020: a queue that starts as random unit vectors); a pair rule
+    with unknown = "ignored" leaves them out, as losses that mix negatives ask for.
+
     size: number of rows kept.
     source: the space whose rows are enqueued after every update.
     views: roles or positions of the views whose rows are enqueued; all where not given.

@@ -31,8 +31,9 @@ def mixed_negatives(
     Of each anchor's N hardest negatives, `between` mixtures α n_a + (1 − α) n_b with α ~ U(0, 1) and `towards` mixtures β q + (1 − β) n
     with β ~ U(0, cap), all made unit vectors and detached, join its denominator as private columns:
     L_i = softplus( log( Σ_k exp(s_ik / t) + Σ_h exp(a_i · h / t) ) − log Σ_p exp(s_ip / t) ).
-    N is cut to the negatives that an anchor has. Draws from torch's global generator, which the step seeds. Rows without positives do
-    not count. No chance level, since mixtures are chosen hard; without mixtures that of InfoNCE.
+    N is cut to the negatives that an anchor has; let the rule ignore what a queue does not hold yet (`pairs.same`: unknown).
+    Draws from torch's global generator, which the step seeds. Rows without positives do not count. No chance
+    level, since mixtures are chosen hard; without mixtures that of InfoNCE.
 
     temperature: t > 0; may move over the run.
     hardest: N, how many of the hardest negatives are mixed.

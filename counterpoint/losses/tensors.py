@@ -61,9 +61,10 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     temperature: t > 0, a number or a scalar tensor that may learn.
     """
     aligned("clip", first, second)
-    scores = _cosine("clip", first, second, temperature)
-    pairs = Pairs(Relation.itself(), Relation.all(), scores.shape)
-    return similarity.two_way_contrast(scores, pairs).mean()
+    n = len(first)
+    rows, columns = similarity.unit(torch.cat([first, second])).split(n) if n else (first, second)  # one call for both
+    scores = _over(Scores(rows, columns, bounded=True), "clip", temperature)
+    return similarity.two_way_contrast(scores, Pairs(Relation.itself(), Relation.all(), (n, n))).mean()
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:
@@ -80,6 +81,10 @@ def _of_two_views(n: int, device: torch.device) -> Pairs:
 
 
 def _cosine(name: str, anchors: Tensor, candidates: Tensor, temperature: float | Tensor) -> Scores:
+    return _over(similarity.cosine(anchors, candidates), name, temperature)
+
+
+def _over(scores: Scores, name: str, temperature: float | Tensor) -> Scores:
     if not isinstance(temperature, Tensor):
         check(temperature, Positive, f"{name}: temperature")
-    return similarity.cosine(anchors, candidates).divide(temperature)
+    return scores.divide(temperature)

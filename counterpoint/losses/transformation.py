@@ -34,9 +34,9 @@ def transformed(
     Positive pair (q, k):  q' = λ q + (1 − λ) k,  k' = λ k + (1 − λ) q,  λ = 1 + Beta(a, a): their score is s' = s − 2 λ (λ − 1)(1 − s).
     Negatives:  c'_j = μ c_j + (1 − μ) c_r(j),  r a random permutation of the candidates, μ ~ Beta(b, b).
     L_i = softplus( log Σ_j exp(q'_i · c'_j / t) − s'_i / t ), over the mixtures of two candidates that are both negatives of i.
-    The model's own rows (queue, teacher) stay as they are. Draws from torch's global generator, which the step seeds. Rows without
-    positives do not count; of several positives the nearest is taken. No chance level, since positives are made harder; unchanged
-    rows have that of InfoNCE.
+    The model's own rows (queue, teacher) stay as they are. Let the rule ignore what a queue does not hold yet (`pairs.same`: unknown):
+    random directions are nothing to mix. Draws from torch's global generator, which the step seeds. Rows without positives do not count;
+    of several positives the nearest is taken. No chance level, since positives are made harder; unchanged rows have that of InfoNCE.
 
     temperature: t > 0; may move over the run.
     positive: a of the positives' Beta; none leaves them as they are.

@@ -49,7 +49,8 @@ def same(
     negatives: "own_view" leaves only rows of the anchor's own view in the denominator (GroCo), "shared" only those of a queue or bank (MoCo
         as published); positives then stand there only where the loss puts them, as info_nce does.
     own: whether rows of the anchor's own item are positives whatever the key says; without, those that the key does not match are ignored.
-    unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not.
+    unknown: what a candidate is whose key is not known, or all of them for an anchor whose key is not. By item that is a row which a queue
+        does not hold yet: a random direction, a negative as in MoCo's code, or ignored.
     old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
     """
     by_item = key == "item" and other is None and block is None and not exclude
@@ -83,10 +84,11 @@ def same(
     elif negatives == "shared" and not candidates.shared:
         stored = candidates.keys["shared"] > 0 if "shared" in candidates.keys else torch.zeros_like(candidates.z[:, 0], dtype=torch.bool)
         everyone = everyone.within(torch.ones(len(anchors), dtype=torch.int64, device=stored.device), stored.long())
-    if unknown == "ignored":
+    doubtful = unknown == "ignored" and not all(bool(k.all()) for k in known)
+    if doubtful:
         everyone = everyone.within(*(torch.where(k, 1, -1) for k in known))
     candidate = everyone.without(*ignored)
-    if unknown == "ignored" and own and not all(bool(k.all()) for k in known):
+    if doubtful and own:
         candidate = Relation.either(candidate, positive)  # rows of the anchor's own item are positives though their key is not known
     return Pairs(positive, candidate, (len(anchors), len(candidates)), None if block is None else codes(anchors, candidates, block))
 

@@ -45,11 +45,11 @@ def test_equals_the_table(hardest):
         found = losses.adaptive(
             similarity.cosine(given[0], given[0]),
             pairs,
-            lambda i, j: given[1][i, j],
+            lambda i, j, heat=given[1]: heat[i, j],
             low=0.1,
             high=1.5,
             penalty=0.2,
-            hardest=hardest,  # noqa: B023
+            hardest=hardest,
         )
         assert found.mean().item() == pytest.approx(hand.item(), rel=tolerance)
         for one, two in zip(torch.autograd.grad(found.mean(), given), expected, strict=True):

@@ -67,8 +67,7 @@ def test_a_memory_bank_is_a_queue_of_negatives(lightly):
     a, b = _views()
     peer = lightly.NTXentLoss(temperature=0.2, memory_bank_size=(32, WIDTH))
     queue = Rows(peer.memory_bank.bank.clone(), {"item": torch.full((32,), -1)}, shared=True)
-    keys = {"item": torch.arange(N)}
-    anchors, other = Rows(a, {**keys, "view": torch.zeros(N, dtype=torch.int64)}), Rows(b, {**keys, "view": torch.ones(N, dtype=torch.int64)})
+    anchors, other = (Rows(x, {"item": torch.arange(N), "view": torch.full((N,), v)}) for v, x in enumerate((a, b)))
     candidates = Rows.cat([other, queue])
     rule = pairs.same(anchors, candidates, {}, negatives="shared")
     mine = losses.info_nce(similarity.cosine(a, candidates.z), rule, temperature=0.2).mean()

@@ -3,7 +3,8 @@
 Zhu et al., "Improving Contrastive Learning by Visualizing Feature Transformation", ICCV 2021.
 q' = λ q + (1 − λ) k,  k' = λ k + (1 − λ) q,  λ = 1 + Beta(a, a);  c' = μ c + (1 − μ) c_r,  μ ~ Beta(b, b), r a random permutation;
 L = InfoNCE of q' against k' and c'.  For unit vectors q'·k' = S − 2 λ (λ − 1)(1 − S), so that the pair is harder.
-Changes: the loss. The queue keeps the keys as they are.
+Changes: the loss, and rows that a queue does not hold yet are ignored: nothing random is mixed.
+The queue keeps the keys as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def feature_transformation(
     temperature: softmax temperature, > 0.
     """
     loss = use(losses.transformed, temperature=temperature, positive=positive, negative=negative, normalised=normalised, per=per)
-    return get("moco")(spec).at("objective.contrast.loss", loss)
+    recipe = get("moco")(spec).at("objective.contrast.loss", loss)
+    return recipe.at("objective.contrast.pairs.unknown", "ignored")
 
 
 CLAIM = Claim(

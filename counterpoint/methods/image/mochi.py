@@ -3,7 +3,8 @@
 Kalantidis et al., "Hard Negative Mixing for Contrastive Learning", NeurIPS 2020.
 h = unit(α n_a + (1 − α) n_b), α ~ U(0, 1);  h' = unit(β q + (1 − β) n), β ~ U(0, ½);  n among the N negatives nearest to q, all detached.
 L_i = −s_ip / t + log( exp(s_ip / t) + Σ_k exp(s_ik / t) + Σ_h exp(q_i · h / t) ).  The queue keeps real keys only.
-Changes: the loss. Mixing begins after a share of the run.
+Changes: the loss, and rows that a queue does not hold yet are ignored: nothing random is mixed.
+Mixing begins after a share of the run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def mochi(
     """
     late = {name: use(values.step, before=0.0, after=float(n), share=warmup) for name, n in (("between", between), ("towards", towards))}
     loss = use(losses.mixed_negatives, temperature=temperature, hardest=hardest, **late)
-    return get("moco")(spec).at("objective.contrast.loss", loss)
+    recipe = get("moco")(spec).at("objective.contrast.loss", loss)
+    return recipe.at("objective.contrast.pairs.unknown", "ignored")
 
 
 CLAIM = Claim(
