@@ -9,6 +9,7 @@ are the candidates (the same tensor object) only the upper triangle is computed.
 """
 
 from counterpoint.core.similarity.contrasts import contrast, two_way_contrast
+from counterpoint.core.similarity.precision import ln
 from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import DENSE_LIMIT, Scores, cosine, dot, learned, negative_squared_distance, unit
 from counterpoint.core.similarity.statistics import (
@@ -35,7 +36,7 @@ from counterpoint.core.similarity.statistics import (
 
 __all__ = [
     "DENSE_LIMIT", "Pairs", "Relation", "Scores", "Top", "candidate_count", "candidate_weight", "candidates_lse", "contrast", "cosine",
-    "count", "dot", "edge_scores", "learned", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse",
+    "count", "dot", "edge_scores", "learned", "ln", "lse", "mean", "negative_count", "negative_squared_distance", "negatives_lse",
     "positive_count", "positive_mean", "positive_weight", "positives_lse", "softmax_mean", "sum_of", "top_k", "two_way_contrast",
     "two_way_lse", "unit", "weight",
 ]  # fmt: skip

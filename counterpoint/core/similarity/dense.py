@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from counterpoint.core.similarity.precision import ln
+
 
 def lse(S: Tensor, W: Tensor) -> Tensor:
     """log Σ_j W_ij exp(S_ij), (n,); −∞ with gradient 0 for a row without weight."""
@@ -18,7 +20,7 @@ def lse(S: Tensor, W: Tensor) -> Tensor:
     top = top.masked_fill(top == -torch.inf, 0.0)
     mass = ((S - top).exp() * W).sum(1)
     empty = mass == 0
-    return (mass.masked_fill(empty, 1.0).log() + top[:, 0]).masked_fill(empty, -torch.inf)
+    return (ln(mass.masked_fill(empty, 1.0)) + top[:, 0]).masked_fill(empty, -torch.inf)
 
 
 def mean(S: Tensor, W: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""Similarities are float32 at least, forward and backward, whatever autocast says."""
+"""Similarities are float32 at least, forward and backward, whatever autocast says; and a logarithm that does not wait for a second core."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import log
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_LN2 = log(2.0)
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,3 +41,9 @@ def full_precision_backward(backward: Callable[..., Any]) -> Callable[..., Any]:
             return backward(ctx, *gradients)
 
     return wide
+
+
+def ln(x: Tensor) -> Tensor:
+    """The natural logarithm. On CPUs `torch.log` is MKL's, which starts its threads even for a hundred numbers and, where another program
+    keeps a core busy, waits for them (16 ms in place of 2 µs); the logarithm to base 2 is not."""
+    return x.log2() * _LN2

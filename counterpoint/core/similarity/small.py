@@ -13,7 +13,7 @@ from torch import Tensor
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity import plan as plans
 from counterpoint.core.similarity.edges import is_plain, is_self
-from counterpoint.core.similarity.precision import full_precision_backward
+from counterpoint.core.similarity.precision import full_precision_backward, ln
 from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import Scores
 from counterpoint.core.similarity.tiles import BITS, HIGH
@@ -121,7 +121,7 @@ class _Lse(torch.autograd.Function):
         E = torch.mm(A * (scale * BITS), (A if C is None else C).T).exp2_()
         mask(E)
         mass = E.sum(1)
-        lse = mass.log()
+        lse = ln(mass)
         ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY))  # a row without candidates has only zeros to divide
         ctx.more = scale, symmetric, relation
         return lse
@@ -145,7 +145,7 @@ class _Contrast(torch.autograd.Function):
         own = E.gather(1, target)
         mask(E.exp2_())
         mass = E.sum(1, keepdim=True)
-        loss = F.softplus(torch.sub(mass.log(), own, alpha=1 / BITS))
+        loss = F.softplus((mass.log2() - own).mul_(1 / BITS))
         ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY), loss)
         ctx.more = scale, symmetric, target, pairs
         return loss[:, 0]
@@ -170,10 +170,10 @@ class _TwoWay(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: Tensor, C: Tensor, scale: float, pairs: Pairs) -> Tensor:
         E = torch.mm(A * (scale * BITS), C.T)
-        own = E.diagonal() / BITS
+        own = E.diagonal().clone()
         E.exp2_().fill_diagonal_(0.0)
         masses = torch.stack([E.sum(1), E.sum(0)])
-        loss = F.softplus(masses.log() - own)
+        loss = F.softplus((masses.log2() - own).mul_(1 / BITS))
         ctx.save_for_backward(A, C, E, masses.clamp_(min=_TINY), loss)
         ctx.more = scale, pairs
         return loss.view(-1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from counterpoint.core.errors import OptionError
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity.edges import Edges, edge_products, edges_of, weigh
-from counterpoint.core.similarity.precision import full_precision
+from counterpoint.core.similarity.precision import full_precision, ln
 from counterpoint.core.similarity.relation import Pairs, Relation, check_shape
 from counterpoint.core.similarity.roads import fits_both, is_dense, run
 from counterpoint.core.similarity.scores import Scores
@@ -137,7 +137,7 @@ def lse(scores: Scores, relation: Relation) -> Tensor:
     bare, row = _bare(relation)
     value = small_lse(scores, bare)
     value = run(scores, bare, "lse")[0] if value is None else value
-    return value if row is None else value + row.to(value.dtype).log()
+    return value if row is None else value + ln(row.to(value.dtype))
 
 
 @full_precision
@@ -288,12 +288,12 @@ def _edge_sum(values: Tensor, edges: Edges, n: int) -> Tensor:
 
 def _edge_lse(values: Tensor, edges: Edges, n: int) -> Tensor:
     if edges.single:
-        return values if edges.weights is None else values + edges.weights.to(values.dtype).log()
+        return values if edges.weights is None else values + ln(edges.weights.to(values.dtype))
     top = values.new_full((n,), -torch.inf).scatter_reduce(0, edges.rows, values.detach(), "amax")
     empty = top == -torch.inf
     top = top.masked_fill(empty, 0.0)
     mass = _edge_sum((values - top[edges.rows]).exp(), edges, n)
-    return (mass.masked_fill(empty, 1.0).log() + top).masked_fill(empty, -torch.inf)
+    return (ln(mass.masked_fill(empty, 1.0)) + top).masked_fill(empty, -torch.inf)
 
 
 def _identity(S: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from counterpoint.core.similarity import kernels
 from counterpoint.core.similarity.plan import Cell, Plan
+from counterpoint.core.similarity.precision import ln
 
 HIGH = 80.0  # exponents are kept between −80 and 80
 BITS = math.log2(math.e)
@@ -100,11 +101,11 @@ class Sums:
     kept: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # (r0, c0) → a tile of exponentials
 
     def lse(self) -> Tensor:
-        return self.mass.log() + self._natural()
+        return ln(self.mass) + self._natural()
 
     def column_lse(self) -> Tensor:
         assert self.column_mass is not None
-        return self.column_mass.log() + self._natural()
+        return ln(self.column_mass) + self._natural()
 
     def _natural(self) -> float | Tensor:
         return self.shift.double() / BITS if isinstance(self.shift, Tensor) else self.shift / BITS
