@@ -34,7 +34,7 @@ def _modality(modality: str, entry: Mapping[str, Any], several: bool) -> dict[st
     return {
         "modality": words.short(modality, 40) if several else "",
         "name": name,
-        "why": why if rows else f"Views {name!r}. {why}",
+        "why": f"{why[:1].upper()}{why[1:]}." if rows else f"Views {name!r}. {why}",
         "columns": [FIGURES[k] for k in shown],
         "rows": [
             {

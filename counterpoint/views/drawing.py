@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.views import audio, colour
-from counterpoint.views.linked import links
+from counterpoint.views.graph_drawing import links
 
 Words = Sequence[str] | Callable[[int], str] | None
 Scale = tuple[float, ...] | None  # lowest and highest value; of places, those along both axes of the panel

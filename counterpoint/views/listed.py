@@ -26,8 +26,7 @@ def _not_letters(modality: Modality) -> str:
 
 
 def _no_words(modality: Modality) -> str:
-    few = int(modality.info.get("vocabulary", 0))
-    return f"they are words of three letters, with ids up to 64, and the encoder of these texts has {few} ids" if few < 65 else ""
+    return "their views are words of three letters, and what a run embeds afterwards are letters; they are for encoders of your own"
 
 
 def _one_channel(modality: Modality) -> str:
@@ -116,6 +115,9 @@ PRESETS: dict[str, dict[str, Entry]] = PIXELS | {
         "spectrogram": twice(audio.bands, "Spectrograms, standardised: bands and stretches hidden (SpecAugment).", unfit=_wave),
         "spectrogram_crop": twice(
             audio.crop, "Long spectrograms of one sound or speaker: two pieces of it, each as good as the other.", samples=64, unfit=_wave,
+        ),
+        "spectrogram_zoom": twice(
+            audio.zoom, "Spectrograms of sounds at any pitch and pace: a piece of bands and of time, enlarged (BYOL-A).", unfit=_wave,
         ),
     },
     "points": {

@@ -107,6 +107,17 @@ PIXELS: dict[str, dict[str, Entry]] = {
             volume.varied, "Occupancy grids: values are 0 and 1, so only geometry changes.", brightness=0.0, contrast=0.0, noise=0.0,
             flip=(0.0, 0.5, 0.5), rotation=15.0,
         ),
+        "elastic": twice(
+            volume.elastic, "Soft tissue: organs bend from breath to breath and differ between bodies, but what touches what stays.",
+            whole=False,
+        ),
+        "blur": twice(
+            volume.blur, "Scans from different devices: sharpness tells the device, not what was scanned.", share=1.0, whole=False,
+        ),
+        "gamma": twice(
+            volume.gamma, "Scans without fixed units (MR): how brightness grows differs from device to device, its order does not.",
+            whole=False,
+        ),
         "erase": twice(
             volume.erase, "Scans of whole bodies or rooms: a box is gone, and what surrounds it must tell what was there.", whole=False,
         ),

@@ -128,6 +128,7 @@ def test_presets_that_do_not_fit_and_unknown_names() -> None:
     refused("array", "simclr", "simclr", "no array views called 'simclr'")
     refused("audio", "simclr", "spectrogram", "these data are waves")
     refused("text", "simclr", "dna", "A C G T")
+    refused("text", "simclr", "dna_kmers", "encoders of your own")
     refused("graph", "simclr", "low_rank", "lightgcl")
     refused("image", "simclr", "multi_crop", "6 views of an item.*swav")
     refused("image", "cacr", "byol", "two different views", positives=2)
@@ -216,8 +217,8 @@ def test_the_report_shows_the_picture_the_choice_and_what_was_measured(tmp_path:
     record = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["views_chosen"]["x"]
     assert 'class="views"' in page and "data:image/" in page
     section = page[page.index('id="views"') : page.index('id="settings"')]
-    assert record["why"].split(":")[0].replace("'", "&#39;") in section
-    assert all(f">{row['name']}<" in section for row in record["measured"])
+    assert record["why"].split(":")[0].replace("'", "&#39;").replace("views", "Views") in section
+    assert all(f">{row['name']}<" in section for row in record["measured"]) and f">{record['name']}<small>taken" in section
 
 
 def test_one_line_by_the_command(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ LISTED = [
     (k, part) for k, named in PRESETS.items() if k in KINDS for entry in named.values() for part in sorted(set(map(str, entry.transforms)))
 ]
 LISTED = [(k, next(p for e in PRESETS[k].values() for p in e.transforms if str(p) == name)) for k, name in LISTED]
-LISTED = [("spectrogram" if part.make is audio.bands else k, part) for k, part in LISTED]
+LISTED = [("spectrogram" if part.make in (audio.bands, audio.zoom) else k, part) for k, part in LISTED]
 EVERY = SINGLE + MIXING + LISTED
 OF_OTHERS = (table.corrupt, array.corrupt, mixing.cutmix, mixing.mixup, table.mixup, array.mixup)  # by intention
 

@@ -93,7 +93,9 @@ def test_every_kind_has_a_default_and_another():
     [
         ("image", "turn"), ("image", "erase"), ("image", "frequency"), ("image", "noise"), ("image", "cut_mix"), ("image", "mix_up"),
         ("table", "mix_up"), ("array", "mix_up"), ("series", "channels"), ("text", "mask"), ("text", "swap"), ("audio", "stretch"),
-        ("audio", "spectrogram_crop"), ("points", "tokens"), ("volume", "erase"), ("graph", "edges"), ("graph", "nodes"),
+        ("audio", "spectrogram_crop"), ("points", "tokens"), ("volume", "erase"),
+        ("volume", "elastic"), ("volume", "blur"), ("volume", "gamma"), ("audio", "spectrogram_zoom"),
+        ("graph", "edges"), ("graph", "nodes"),
         ("video", "clip"), ("video", "still"), ("skeleton", "pace"), ("interactions", "nodes"),
     ],
 )  # fmt: skip
@@ -109,7 +111,7 @@ def test_presets_of_single_changes_change_items(kind, name):
         assert all(m["edge_index"].shape[1] != 60 for m in made)
         return
     x = torch.randint(1, 30, (9, 14), generator=g) if kind == "text" else torch.rand(9, *shapes.get(kind, ()), generator=g)
-    x = torch.rand(9, 1, 20, 100, generator=g) if name == "spectrogram_crop" else x
+    x = torch.rand(9, 1, 20, 100, generator=g) if name.startswith("spectrogram") else x
     made = views.preset(kind, name)(x, g)
     assert len(made) == 2 and all(len(m) == 9 for m in made)
     assert made[0].shape != x.shape or not torch.equal(made[0].nan_to_num(9.0), x.float() if kind != "text" else x)
