@@ -43,12 +43,14 @@ def boosted(
     strength: weight of the boost; 0 leaves the ranking loss; may move over the run.
     balance: γ in [0, 1], the positives' part of the margin (absolute).
     hardest: whether the hardest negative counts, or the sum over all of them.
-    cap: whether a positive is asked for at most 1 (absolute, cosine scores): without, its pull never ends near the limit.
+    cap: whether a positive is asked for at most 1 (absolute, cosine scores, or a matrix beside a reference's): without, its pull never
+        ends near the limit.
 
     Raises OptionError where the scores of one are cosines and those of the other are not.
     """
     if scores.dense is None and reference.dense is None and scores.bounded != reference.bounded:
         raise OptionError("boosted compares scores of one range, and only one of the two is bounded; use cosine for both, or for none")
+    cosines = scores.bounded if scores.dense is None else reference.dense is None and reference.bounded
     reference = reference.detach()
     _, negative, there = weights(scores, pairs)
     counted = there & (negative > 0)
@@ -67,8 +69,7 @@ def boosted(
         better = difference(scores, reference)
         if boost == "absolute":
             goal = theirs + balance * margin
-            limited = cap and scores.dense is None and scores.bounded
-            pull = relu((goal.clamp(max=1.0) if limited else goal) - own)
+            pull = relu((goal.clamp(max=1.0) if cap and cosines else goal) - own)
             values = values + factor * (pull + worst(better, torch.full_like(own, (1 - balance) * margin)))
             chance = chance + factor * (balance + negative * (1 - balance)) * margin
         else:

@@ -13,9 +13,10 @@ from counterpoint.core.errors import OptionError
 from counterpoint.core.options import Count, NotNegative, Part, Positive, Share, Whole
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import cosine_only, finish, guard, weights
+from counterpoint.losses.rows import cosine_only, finish, guard, makes_rows, weights
 
 
+@makes_rows
 def mixed_negatives(
     scores: Scores,
     pairs: Pairs,

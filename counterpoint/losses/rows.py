@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -11,6 +14,15 @@ from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
 
 NUMBERS = ("cpu",)  # devices whose numbers are there at once; that of a GPU is waited for where it is shown
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def makes_rows(loss: F) -> F:
+    """Mark a loss that compares anchors with rows it makes of the candidates, so that scores do not say all (see `diagnose`)."""
+    loss.__makes_rows__ = True  # type: ignore[attr-defined]
+    return loss
 
 
 def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -15,9 +15,10 @@ from counterpoint.core.errors import OptionError
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Relation, Scores
-from counterpoint.losses.rows import cosine_only, finish, guard, weights
+from counterpoint.losses.rows import cosine_only, finish, guard, makes_rows, weights
 
 
+@makes_rows
 def transformed(
     scores: Scores,
     pairs: Pairs,
