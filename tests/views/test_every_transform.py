@@ -6,172 +6,15 @@ import torch
 from counterpoint import views
 from counterpoint.core import options
 from counterpoint.core.options import use
-from counterpoint.views import array, audio, image, mixing, points, series, skeleton, table, text, video, volume
-from counterpoint.views.listed import PRESETS
-
-KINDS = {}
+from counterpoint.views import array, centrality, graph, interactions, mixing, table, video
+from tests.views.items import EVERY, GRAPHS, KINDS, LISTED, OF_OTHERS, SINGLE, STILL, molecules, name, run, same, transforms
 
 
-def kind(make):
-    KINDS[make.__name__.removeprefix("make_")] = make
-    return make
-
-
-@kind
-def make_image(n, g):
-    return torch.randint(0, 256, (n, 3, 12, 10), dtype=torch.uint8, generator=g)
-
-
-@kind
-def make_series(n, g):
-    x = torch.randn(n, 2, 40, generator=g)
-    x[::3, :, 25:] = float("nan")
-    x[:, 0, 7] = float("nan")
-    return x
-
-
-@kind
-def make_table(n, g):
-    x = torch.cat([torch.randn(n, 5, generator=g), torch.randint(0, 4, (n, 3), generator=g).float()], 1)
-    x[torch.rand(n, 8, generator=g) < 0.1] = float("nan")
-    return x
-
-
-@kind
-def make_array(n, g):
-    return torch.randn(n, 9, generator=g)
-
-
-@kind
-def make_text(n, g):
-    x = torch.randint(1, 5, (n, 16), generator=g)
-    return x * (torch.arange(16) < torch.randint(5, 17, (n, 1), generator=g))
-
-
-@kind
-def make_volume(n, g):
-    return torch.randn(n, 1, 8, 9, 10, generator=g)
-
-
-@kind
-def make_video(n, g):
-    return torch.randint(0, 256, (n, 3, 6, 9, 8), dtype=torch.uint8, generator=g)
-
-
-@kind
-def make_audio(n, g):
-    x = torch.randn(n, 1, 900, generator=g) * 0.1
-    x[::3, :, 700:] = float("nan")
-    return x
-
-
-@kind
-def make_spectrogram(n, g):
-    return torch.randn(n, 1, 20, 30, generator=g)
-
-
-@kind
-def make_points(n, g):
-    x = torch.randn(n, 4, 50, generator=g)
-    x[::3, :, 40:] = float("nan")
-    return x
-
-
-@kind
-def make_skeleton(n, g):
-    x = torch.randn(n, 3, 20, 12, generator=g)
-    x[::3, :, 15:] = float("nan")
-    return x
-
-
-SINGLE = [
-    ("image", use(image.simclr, size=8, blur=0.5, solarise=0.3, upside=0.5)),
-    ("image", use(image.crop)),
-    ("image", use(image.warp, size=(6, 9), flip=0.5, area=(0.5, 1.0), thickness=0.5, brightness=0.3)),
-    ("image", use(image.erase, share=1.0)),
-    ("image", use(image.erase, fill="noise")),
-    ("image", use(image.erase, fill="mean")),
-    ("image", use(image.frequency, phase=0.2, lost=0.2)),
-    ("image", use(image.noise)),
-    ("image", use(image.turn)),
-    ("series", use(series.jitter)),
-    ("series", use(series.scaling, invert=0.5)),
-    ("series", use(series.warp)),
-    ("series", use(series.window)),
-    ("series", use(series.window, stretch=False)),
-    ("series", use(series.permutation)),
-    ("series", use(series.drop, share=0.5)),
-    ("series", use(series.mask)),
-    ("series", use(series.frequency)),
-    ("table", use(table.noise, numeric=5)),
-    ("table", use(table.hide)),
-    ("array", use(array.noise)),
-    ("array", use(array.drop)),
-    ("text", use(text.drop)),
-    ("text", use(text.mask, token=7, length=3)),
-    ("text", use(text.crop, head=1)),
-    ("text", use(text.repeat, share=0.9)),
-    ("text", use(text.swap, head=1)),
-    ("text", use(text.mutate, share=0.5)),
-    ("text", use(text.strand)),
-    ("text", use(text.varied, reach=2)),
-    ("volume", use(volume.varied, size=(4, 5, 6))),
-    ("volume", use(volume.intensity)),
-    ("volume", use(volume.erase, boxes=2)),
-    ("video", use(video.moment, frames=3, strides=(1, 2), backward=0.5)),
-    ("video", use(video.simclr, frames=3, size=5)),
-    ("audio", use(audio.gain)),
-    ("audio", use(audio.noise)),
-    ("audio", use(audio.shift)),
-    ("audio", use(audio.shift, around=True)),
-    ("audio", use(audio.speed)),
-    ("audio", use(audio.stretch, window=64)),
-    ("audio", use(audio.reverb, rate=1000)),
-    ("audio", use(audio.crop, samples=100)),
-    ("audio", use(audio.varied, samples=800, rate=1000)),
-    ("spectrogram", use(audio.bands)),
-    ("spectrogram", use(audio.crop, samples=11)),
-    ("points", use(points.rotate, axis="any")),
-    ("points", use(points.scale)),
-    ("points", use(points.jitter)),
-    ("points", use(points.crop)),
-    ("points", use(points.drop)),
-    ("points", use(points.mask)),
-    ("skeleton", use(skeleton.shear)),
-    ("skeleton", use(skeleton.rotate)),
-    ("skeleton", use(skeleton.jitter, still=True)),
-    ("skeleton", use(skeleton.joints)),
-    ("skeleton", use(skeleton.moment)),
-]
-MIXING = [
-    ("image", use(mixing.cutmix)),
-    ("image", use(mixing.mixup)),
-    ("table", use(table.corrupt, numeric=5, noise=0.1, hide=0.1)),
-    ("table", use(table.mixup, numeric=5)),
-    ("table", use(table.noise, quantile=True, numeric=5)),
-    ("array", use(array.corrupt, noise=0.1, drop=0.1)),
-    ("array", use(array.mixup)),
-    ("series", use(mixing.mixup)),
-]
-LISTED = [
-    (k, part) for k, named in PRESETS.items() if k in KINDS for entry in named.values() for part in sorted(set(map(str, entry.transforms)))
-]
-LISTED = [(k, next(p for e in PRESETS[k].values() for p in e.transforms if str(p) == name)) for k, name in LISTED]
-LISTED = [("spectrogram" if part.make in (audio.bands, audio.zoom) else k, part) for k, part in LISTED]
-EVERY = SINGLE + MIXING + LISTED
-OF_OTHERS = (table.corrupt, array.corrupt, mixing.cutmix, mixing.mixup, table.mixup, array.mixup)  # by intention
-
-
-def name(case):
-    return f"{case[0]}-{str(case[1])[4:-1]}"[:70]
-
-
-def run(part, x, seed=0):
-    return part(x, torch.Generator().manual_seed(seed))
-
-
-def same(a, b):
-    return torch.equal(a.nan_to_num(-9.0), b.nan_to_num(-9.0)) if a.is_floating_point() else torch.equal(a, b)
+def test_every_public_transform_has_a_case():
+    """A new transform is tested by all that follows, or this fails and names it."""
+    covered = {part.make for _, part in EVERY} | {part.make for part in GRAPHS}
+    missing = {f"{made.__module__}.{made.__name__}" for made in transforms() - covered}
+    assert not missing and covered <= transforms()
 
 
 @pytest.mark.parametrize(("what", "part"), EVERY, ids=map(name, EVERY))
@@ -195,7 +38,7 @@ def test_shape_type_keys_and_repeatability(what, part, n):
 
 @pytest.mark.parametrize(("what", "part"), EVERY, ids=map(name, EVERY))
 def test_another_seed_is_another_view(what, part):
-    if part.make is text.twin or part.effective().get("share") == 0.0:
+    if part.make in STILL or part.effective().get("share") == 0.0:
         return
     x = KINDS[what](23, torch.Generator().manual_seed(1))
     assert not same(run(part, x, 1)[0], run(part, x, 2)[0])
@@ -215,7 +58,7 @@ def test_an_item_does_not_see_the_others(what, part):
 
 @pytest.mark.parametrize(("what", "part"), SINGLE + LISTED, ids=map(name, SINGLE + LISTED))
 def test_equal_items_get_different_views(what, part):
-    if part.make is text.twin or part.effective().get("share") == 0.0 or part.make is mixing.cutmix:
+    if part.make in STILL or part.effective().get("share") == 0.0 or part.make is mixing.cutmix:
         return
     if part.make in (table.corrupt, array.corrupt):
         part = use(part, noise=0.5)
@@ -240,3 +83,54 @@ def test_default_names_every_kind_it_can():
         for strength in ("weak", "default", "strong"):
             part = views.default(example_spec(what), strength=strength)
             assert part.options, "options stand in config.yaml"
+
+
+# ---- graphs ------------------------------------------------------------------------------------------------------------
+
+
+def parts_of(view):
+    """What of a graph can be compared, factors included."""
+    flat = {k: v for k, v in view.items() if isinstance(v, torch.Tensor)}
+    return flat | {f"factors{i}": v for i, v in enumerate(view.get("factors", ()))}
+
+
+@pytest.mark.parametrize("part", GRAPHS, ids=lambda p: str(p)[4:-1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_graphs_keep_their_nodes_and_types_and_repeat(part, weighted):
+    given = molecules(6)
+    if weighted:
+        given["edge_weight"] = torch.rand(given["edge_index"].shape[1])
+    before = {k: v.clone() for k, v in given.items()}
+    view, keys = run(part, given)
+    assert all(torch.equal(given[k], before[k]) for k in before), "the graph was changed in place"
+    assert view["x"].shape == given["x"].shape and view["x"].dtype == torch.float32 and torch.equal(view["batch"], given["batch"])
+    edges = view["edge_index"]
+    assert edges.dtype == torch.int64 and edges.min() >= 0 and edges.max() < 54
+    if view.get("edge_weight") is not None:
+        assert view["edge_weight"].shape == (edges.shape[1],)
+    assert all(len(v) == 54 for v in keys.values())
+    again, keys_again = run(part, given)
+    assert all(torch.equal(v, parts_of(again)[k]) for k, v in parts_of(view).items())
+    assert all(torch.equal(v, keys_again[k]) for k, v in keys.items())
+    if part.make is not interactions.random_factors:  # the same for all views, by intention
+        other = parts_of(run(part, given, 1)[0])
+        assert any(v.shape != other[k].shape or not torch.equal(v, other[k]) for k, v in parts_of(view).items())
+
+
+@pytest.mark.parametrize("part", GRAPHS, ids=lambda p: str(p)[4:-1])
+def test_small_graphs_do_not_see_each_others_features(part):
+    if part.make in (graph.low_rank, centrality.adaptive, interactions.random_factors):
+        return  # of the whole graph by intention
+    given = molecules(6)
+    other = given | {"x": torch.where(given["batch"][:, None] == 3, given["x"], 7.0)}
+    own = given["batch"] == 3
+    (a, keys), (b, keys_other) = run(part, given), run(part, other)
+    assert torch.equal(a["x"][own], b["x"][own]) and torch.equal(a["edge_index"], b["edge_index"])
+    assert all(torch.equal(v, keys_other[k]) for k, v in keys.items())
+
+
+@pytest.mark.parametrize("part", GRAPHS, ids=lambda p: str(p)[4:-1])
+def test_options_of_graphs_are_explained_and_survive_a_file(part):
+    rows = options.describe(part.make)
+    assert all(sentence for _, _, _, sentence in rows), [r[0] for r in rows if not r[3]]
+    assert options.from_plain(options.to_plain(part)) == part

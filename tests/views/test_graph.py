@@ -135,11 +135,11 @@ def test_views_of_a_batch_see_the_links(make):
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 def test_both_types_of_edges_keep_the_share_asked(kind):
     """A hash of nodes × nodes does not fit into 32 bits: edges of int32 are counted in 64."""
-    big = made(50_000, 100_000)
+    big = made(50_000, 25_000)
     big["edge_index"] = big["edge_index"].to(kind)
     view, _ = graph.drop_edges(big, G().manual_seed(0), share=0.3)
     kept = pairs(view["edge_index"])
-    assert abs(len(kept) / big["edge_index"].shape[1] - 0.7) < 0.006 and all((b, a) in kept for a, b in kept)
+    assert abs(len(kept) / big["edge_index"].shape[1] - 0.7) < 0.012 and all((b, a) in kept for a, b in kept)
     for make in (graph.add_edges, graph.drop_nodes, graph.subgraph, graph.varied, centrality.adaptive):
         assert make(big, G().manual_seed(0))[0]["edge_index"].max() < 50_000
     small = made(40, 90)

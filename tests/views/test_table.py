@@ -118,10 +118,10 @@ def test_mixup_shares_are_beta_within_their_bound(alpha, least):
 def test_cutmix_areas_are_beta_within_their_bound(alpha, most):
     from scipy.stats import beta
 
-    share = mixing.cutmix(torch.zeros(2000, 1, 150, 150), G().manual_seed(0), alpha=alpha, most=most)[1]["share"]
-    assert (1 - share).max() <= most + 0.01
+    share = mixing.cutmix(torch.zeros(600, 1, 100, 100), G().manual_seed(0), alpha=alpha, most=most)[1]["share"]
+    assert (1 - share).max() <= most + 0.015
     place = beta.cdf((1 - share).double().numpy(), alpha, alpha) / beta.cdf(most, alpha, alpha)
-    assert ks(torch.from_numpy(place)) < 1.63 / 2000**0.5 + 0.01
+    assert ks(torch.from_numpy(place)) < 1.63 / 600**0.5 + 0.01
 
 
 def test_a_bound_that_leaves_nothing_is_an_end():
