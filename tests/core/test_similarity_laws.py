@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterpoint.core import similarity
 from counterpoint.core.errors import OptionError
-from counterpoint.core.similarity import Pairs, Relation, Scores, plan, tiles
+from counterpoint.core.similarity import Pairs, Relation, Scores, plan
 
 
 def rows_of(n: int, d: int = 8, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
