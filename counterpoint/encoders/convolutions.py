@@ -36,9 +36,10 @@ class Pixels(nn.Module):
             self.register_buffer(name, given.expand(count).clone().view(-1, *[1] * (len(modality.shape) - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.mean.dtype) / FULL.get(x.dtype, 1.0)
-        x = (x - self.mean) / self.std
-        return x.contiguous(memory_format=LAST[x.dim() - 2])
+        full = FULL.get(x.dtype)
+        x = x.to(self.mean.dtype)
+        x = x if full is None else x / full  # pictures that views made are in [0, 1] already: a pass over all pixels less
+        return (x - self.mean).div_(self.std).contiguous(memory_format=LAST[x.dim() - 2])
 
 
 class Entry(nn.Module):

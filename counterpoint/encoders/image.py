@@ -25,6 +25,7 @@ class SmallCnn(nn.Module):
         self.pixels = Pixels(modality)
         self.stages = Stages(2, modality.shape[0], stem, stride, channels, depth)
         self.width = self.stages.width
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.stages(self.pixels(x)))
@@ -62,6 +63,7 @@ class Wrapped(nn.Module):
             model.eval()
             self.width = int(model(torch.zeros(1, *modality.shape)).shape[1])
             model.train(training)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.model(self.pixels(x)))

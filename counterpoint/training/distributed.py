@@ -98,7 +98,7 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
         flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) for p in some])
         dist.all_reduce(flat)
         for p, piece in zip(some, flat.split([p.numel() for p in some]), strict=True):
-            p.grad = piece.view_as(p).clone()
+            p.grad = torch.empty_like(p).copy_(piece.view_as(p))  # in the weight's order in memory, which a fused step relies on
 
 
 def average_buffers(model: torch.nn.Module) -> None:

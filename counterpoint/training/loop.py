@@ -317,7 +317,9 @@ class Training:
             self.now = Progress(**tree["now"])
             self.apply_stage()
             for number, saved in tree["optimizers"].items():
-                self.optimizer(int(number)).load_state_dict(saved)
+                optimizer = self.optimizer(int(number))
+                optimizer.load_state_dict(saved)
+                state.lay_out(optimizer)
             self.columns, self.tables = dict(tree["columns"]), dict(tree["tables"])
             self.drawn, self.position, self.spent = tree["drawn"], tree["position"], tree["spent"]
             self.metrics.restore(tree["metrics"], self.folder)

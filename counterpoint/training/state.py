@@ -49,6 +49,15 @@ def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     return [unpack(v, tensors) for v in tree] if isinstance(tree, list) else tree
 
 
+def lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Bring what an optimiser keeps of each weight into that weight's order in memory (channels last): a fused step goes through both as
+    they lie, and says nothing where they differ."""
+    for weight, kept in optimizer.state.items():
+        for name, x in kept.items():
+            if isinstance(x, Tensor) and x.shape == weight.shape and x.stride() != weight.stride():
+                kept[name] = torch.empty_like(weight, dtype=x.dtype).copy_(x)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
