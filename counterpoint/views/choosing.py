@@ -55,14 +55,15 @@ def choose(
     for row in rows:
         row["kept"] = (row["label_preservation"] - chance) / (reference - chance) if shown else row["recognised"]
     bar = keep if shown else recognise
-    good = [r for r in rows if r["kept"] >= bar] or [max(rows, key=lambda r: r["kept"])]
-    best = min(good, key=lambda r: r["between_views"])
-    if shown:
-        kept = f"keep {best['kept']:.0%} of what the items themselves tell of the label above chance"
-    else:
-        kept = f"leave {best['kept']:.0%} of the views nearest to their own item"
+    good = [r for r in rows if r["kept"] >= bar]
+    best = min(good, key=lambda r: r["between_views"]) if good else max(rows, key=lambda r: r["kept"])
+    what = "of what the items themselves tell of the label above chance" if shown else "of the views nearest to their own item"
+    kept = f"{'keep' if shown else 'leave'} {best['kept']:.0%} {what}"
     of = f"on a sample of {rows[0]['items']} items"
     why = f"views {best['name']!r}: {of} they {kept} (asked: {bar:.0%}), and of the views that do they differ most"
     refused = [r["name"] for r in rows if r not in good]
-    why += f"; {', '.join(refused)} change too much" if refused else ""
+    if not good:
+        why = f"views {best['name']!r}: {of} they {kept}, the most of all that were tried; none reach the {bar:.0%} that were asked for"
+    elif refused:
+        why += f"; {', '.join(refused)} change too much"
     return Choice(parts[best["name"]], why, tuple(rows))
