@@ -8,7 +8,7 @@ from counterpoint.core import similarity
 from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss, joint
 from counterpoint.core.similarity import Pairs, Scores
-from counterpoint.losses.rows import finish, guard, weights
+from counterpoint.losses.rows import cosine_only, finish, guard, weights
 
 
 @joint("weighted")
@@ -28,12 +28,16 @@ def decoupled(
 
     With q_i = N_i / (N_i + exp(s_ip / t)) the gradient of InfoNCE is q_i times this one's: the factor that starves small batches is gone.
     The loss may be negative. Rows without positives or without negatives do not count. Chance (equal scores): log of the negatives' weight.
+    Cosines only: no denominator holds the positives back, so that the loss of unbounded scores falls without end as rows grow.
 
     temperature: t > 0; may move over the run.
     weighted: whether positives are weighted by how hard they are.
     sigma: σ > 0 of these weights; smaller is more unequal.
     detach: whether the weights pass no gradient. The paper's code lets it pass.
+
+    Raises OptionError for scores that are not cosines.
     """
+    cosine_only("decoupled", scores)
     _, negative, there = weights(scores, pairs)
     counted = there & (negative > 0)
     plain = similarity.positive_mean(scores, pairs)

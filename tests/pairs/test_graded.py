@@ -11,6 +11,7 @@ from counterpoint.core import similarity
 from counterpoint.core.errors import OptionError, RequirementError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Rows
+from counterpoint.core.similarity import Pairs
 from tests.pairs.rows import matrices, rows, views_of
 
 
@@ -108,3 +109,18 @@ def test_hierarchies_that_make_no_sense_are_refused():
             pairs.hierarchy(z, z, {}, **options)
     with pytest.raises(OptionError, match="do not rise"):
         pairs.hierarchy(z, z, {}, levels=("family", "item"), weights=(0.7, 0.2))
+
+
+def test_weights_of_anchors_multiply_their_positives():
+    """Seen by losses that sum positives, not by those that average them; 0 takes the anchor out, NaN counts 1."""
+    z = rows(item=[1, 2, 3, 1, 2, 3], view=[0, 0, 0, 1, 1, 1], sure=[2.0, 0.0, float("nan"), 1.0, 1.0, 0.5])
+    plain, found = pairs.same(z, z, {}), pairs.weighted(z, z, {}, rule=use(pairs.same), anchor="sure")
+    weight = torch.tensor([2.0, 0, 1, 1, 1, 0.5])
+    assert torch.equal(matrices(found)[0], matrices(plain)[0] * weight[:, None])
+    assert torch.equal(found.candidates.dense((6, 6)), plain.candidates.dense((6, 6)))
+    scores = similarity.cosine(z.z, z.z)
+    one, two = (losses.supervised(scores, p) for p in (plain, found))
+    assert two.counted.tolist() == [True, False, True, True, True, True]
+    assert torch.allclose(one.values[two.counted], two.values[two.counted])
+    pull, weighted = (losses.sigmoid(scores, Pairs(p.positive, p.positive, p.shape)).values for p in (plain, found))
+    assert torch.allclose(weighted, pull * weight)

@@ -163,3 +163,28 @@ def test_the_row_itself_as_its_positive():
     assert _letters(pairs.itself(z, z, {})) == ["+-.-", "-+-.", ".-+-", "-.-+"]
     bare = rows(item=[1, 2])
     assert _letters(pairs.itself(bare, bare, {})) == ["+-", "-+"]
+
+
+def test_tokens_meet_by_position():
+    """Steps of two views of two items: the step of the same position is positive, in the own item alone or in all."""
+    keys = {"item": [1, 1, 2, 2] * 2, "view": [0] * 4 + [1] * 4, "position": [0, 1, 0, 1, 0, 1, 1, -1]}
+    z = rows(**keys)
+    everywhere = _letters(pairs.same(z, z, {}, key="position", own=False))
+    assert everywhere[0] == "..+-+.--" and everywhere[1] == "..-+.++-"
+    assert everywhere[7] == "--..--.."  # its own position is not known: nobody's positive, and its item's rows are ignored
+    inside = _letters(pairs.same(z, z, {}, key="position", block="item", own=False))
+    assert inside[0] == "....+..." and inside[3] == "......+."
+    for i, row in enumerate(_letters(pairs.same(z, z, {}, key=("item", "position"), own=False))):
+        for j, letter in enumerate(row):
+            alike = all(keys[k][i] == keys[k][j] for k in ("item", "position")) and keys["position"][i] != -1
+            assert (letter == "+") == (alike and i != j), (i, j)
+
+
+def test_a_full_queue_has_the_plain_form():
+    """Ignoring what is not known costs nothing where all is known."""
+    z = views_of([1, 2])
+    for items, plain in (([5, 6, 7], True), ([5, -1, 7], False)):
+        both = Rows.cat([z, rows(bank=True, item=items)])
+        found = pairs.same(z, both, {}, unknown="ignored")
+        assert (found.candidate.form == "all" and not found.candidate.inside) == plain
+        assert _letters(found)[0] == (".-+----" if plain else ".-+--.-")
