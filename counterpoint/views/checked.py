@@ -24,6 +24,7 @@ AXES = {
 }  # fmt: skip
 LINKED = ("graph", "interactions")
 WHOLE = ("image", "volume", "video")  # NaN means nothing in them
+SHORTEST = 4  # samples of a wave that has a spectrum
 KEPT = ("x", "edge_index", "edge_weight", "batch")  # of a graph; what else belongs to links or nodes is not brought along
 
 
@@ -52,6 +53,8 @@ def checked(batch: Any, kind: str) -> Any:
     for axis, size in zip(_axes(x, kind), x.shape[1:], strict=True):
         if size == 0:
             raise DataError(f"{kind} of shape {tuple(x.shape)} was given: it has no {axis}")
+    if kind == "audio" and x.dim() == 3 and x.shape[2] < SHORTEST:
+        raise DataError(f"audio of shape {tuple(x.shape)} was given; a wave has at least {SHORTEST} samples")
     return _words(x) if kind == "text" else _numbers(x, kind)
 
 

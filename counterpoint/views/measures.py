@@ -68,7 +68,8 @@ def measure(
     padding = int(transforms[0].effective().get("padding", 0))
 
     def rows(x: Any) -> Tensor:
-        return torch.nn.functional.normalize((features(x) if features else described(x, found.kind, padding)).float(), dim=1)
+        numbers = features(x) if features else described(x, found.kind, padding)
+        return torch.nn.functional.normalize(numbers.detach().float().cpu(), dim=1)  # so that labels and places need not move
 
     views = [rows(graph.applied(part, found.x, generator)[0]) for part in transforms[:MOST]]
     return _figures(rows(found.x), views if len(views) > 1 else views * 2, known, neighbours)

@@ -78,15 +78,15 @@ def _of_set(data: Any, asked: str | None, items: int, generator: Generator, affo
 
 
 def _of_graph(parts: Any, kind: str, items: int, generator: Generator) -> Sample:
-    rows = parts.rows if isinstance(parts, Graph) else torch.arange(len(parts["x"]))
+    rows = parts.rows if isinstance(parts, Graph) else torch.arange(len(parts["x"]), device=parts["x"].device)
     parts = parts.parts if isinstance(parts, Graph) else parts
     owner = parts.get("batch")
     if owner is None:
         chosen = _chosen(len(rows), items, generator)
-        return Sample(Graph(parts, rows[chosen]), chosen, len(rows), kind)
+        return Sample(Graph(parts, rows[chosen.to(rows.device)]), chosen, len(rows), kind)
     count = int(owner.max()) + 1
     chosen = _chosen(count, items, generator)
-    return Sample(Graph(parts, torch.isin(owner, chosen).nonzero()[:, 0]), chosen, count, kind)
+    return Sample(Graph(parts, torch.isin(owner, chosen.to(owner.device)).nonzero()[:, 0]), chosen, count, kind)
 
 
 def codes(labels: Any, found: Sample) -> Tensor | None:

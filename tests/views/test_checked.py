@@ -95,6 +95,13 @@ def test_whole_numbers_of_scans_and_sounds_keep_their_meaning():
     assert views.preset("series")(torch.ones(3, 1, 20, dtype=torch.int64))[0].is_floating_point()
 
 
+def test_waves_are_long_enough_for_a_spectrum():
+    for name in ("default", "stretch"):
+        assert views.preset("audio", name)(torch.rand(2, 1, 4))[0].shape == (2, 1, 4)
+        with pytest.raises(DataError, match="at least 4 samples"):
+            views.preset("audio", name)(torch.rand(2, 1, 3))
+
+
 def test_text_is_token_ids():
     refused("text", ["a text", "another"], "counterpoint.data.read")
     refused("text", torch.rand(3, 4), "whole numbers")

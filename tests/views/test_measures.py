@@ -51,6 +51,8 @@ def test_without_labels_nothing_is_said_of_them():
 def test_words_as_labels_and_own_features():
     names = [f"class {int(i)}" for i in groups()[1]]
     assert found(0.1, names) == found(0.1)
+    weight = torch.nn.Parameter(torch.eye(16))
+    assert found(0.1, features=lambda x: x @ weight) == found(0.1, features=lambda x: x), "an encoder may learn elsewhere"
     assert found(0.1, features=lambda x: x[:, :1])["recognised"] < found(0.1)["recognised"]
 
 
