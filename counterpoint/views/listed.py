@@ -19,7 +19,7 @@ def _spectrogram(modality: Modality) -> str:
 
 def _not_letters(modality: Modality) -> str:
     return (
-        "they take the ids 1 2 3 4 for A C G T, and these texts have ids of a tokeniser; call views.text.strand on ids of your own"
+        "they take the ids 1 2 3 4 for A C G T, as DNA is read, and these texts are not read as DNA"
         if "alphabet" not in modality.info and ("tokenizer" in modality.info or modality.info.get("vocabulary", 5) > 5)
         else ""
     )
