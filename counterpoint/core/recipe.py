@@ -11,10 +11,10 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from counterpoint.core import options
-from counterpoint.core.errors import OptionError, RequirementError
+from counterpoint.core.errors import DataError, OptionError, RequirementError, nearest
 from counterpoint.core.flow import (
     UNKNOWN,
     Batch,
@@ -74,6 +74,8 @@ class Contrast:
     similarity: (anchors (n, d), candidates (m, d)) -> Scores; cosine by default.
     scale:      a space with one row that holds the logarithm of a learned scale; multiplies the scores.
     bias:       a space with one row that holds a learned bias; added after the scale.
+    temperature: a key of the anchors (a column that a round writes, say) with a temperature > 0 of each, beside that of the loss: their
+                scores, bias included, are divided by it. NaN = unknown counts 1.
     """
 
     pairs: Part
@@ -85,6 +87,7 @@ class Contrast:
     bias: str | None = None
     weight: Value = 1.0
     scope: str = "batch"
+    temperature: str | None = None
 
     def __call__(self, out: Embeddings, tables: Mapping[str, Any], now: Progress) -> RowLoss:
         if isinstance(self.anchors, str) and self.anchors.endswith("/*"):
@@ -100,6 +103,8 @@ class Contrast:
             scores = scores.times(out[self.scale].z.reshape(()).exp())
         if self.bias is not None:
             scores = scores.plus(out[self.bias].z.reshape(()))
+        if self.temperature is not None:
+            scores = scores.divide(_temperatures(anchors, self.temperature).to(scores.device, scores.dtype))
         moving = {k: value_of(v, now) for k, v in self.loss.options.items() if isinstance(v, Part) and _is_value(self.loss, k)}
         return cast(RowLoss, self.loss(scores, pairs, **moving))
 
@@ -123,6 +128,17 @@ class Contrast:
             torch.cat([r.counted for r in each]),
             sum(chances) / len(chances) if chances else None,
         )
+
+
+def _temperatures(anchors: Rows, key: str) -> Tensor:
+    """(n,) the anchors' temperatures, 1 where unknown."""
+    if key not in anchors.keys:
+        raise RequirementError(f"the anchors have no key {key!r}{nearest(key, anchors.keys)}")
+    found = anchors.keys[key].nan_to_num(1.0)
+    if found.dim() != 1 or bool((found <= 0).any()):
+        wrong = f"{int((found <= 0).sum())} of {len(found)} anchors have one that is not above 0" if found.dim() == 1 else "several a row"
+        raise DataError(f"temperature = {key!r}: {wrong}; the key must hold one number > 0 for each row")
+    return found
 
 
 def _is_value(part: Part, name: str) -> bool:
@@ -241,6 +257,9 @@ class Recipe:
                     resolved = given.get(name[1:-1]) if name.startswith("{") else name
                     gifts = resolved if isinstance(resolved, (tuple, list)) else [resolved]
                     provided |= {(kind, one) for one in gifts if isinstance(one, str)}
+        for name, term in self.objective.items():
+            if isinstance(term, Contrast) and term.temperature is not None:
+                needed["column"][term.temperature] = f"objective.{name}.temperature"
         always = {("column", "item"), ("column", "view"), ("column", "position")}
         return {k: {n: p for n, p in v.items() if (k, n) not in provided | always} for k, v in needed.items()}
 
