@@ -166,6 +166,7 @@ def test_reverb_of_measured_rooms(tmp_path):
         direct, late = 1 - share + share / math.sqrt(1.25), 0.5 * share / math.sqrt(1.25)
         assert float(view[i, 0, 150] / view[i, 0, 100]) == pytest.approx(late / direct, rel=1e-3)
     assert torch.equal(keys["room"], torch.zeros(3, dtype=torch.int64)) and torch.allclose(level(view), level(x), rtol=1e-4)
+    assert "room" in audio.varied(x, G().manual_seed(0), rate=1000, impulses=str(tmp_path / "rooms.npy"))[1]
 
 
 def test_rooms_in_a_folder_of_recordings(tmp_path):

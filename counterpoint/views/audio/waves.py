@@ -105,6 +105,7 @@ def varied(
     factor: tuple[Positive, Positive] = (0.95, 1.05),
     rate: Count = 16000,
     wet: Share = 0.3,
+    impulses: str | None = None,
 ) -> tuple[Tensor, Keys]:
     """A piece of the wave, resampled, shifted, in a room, louder or softer, with noise: the general views of a sound.
 
@@ -115,6 +116,7 @@ def varied(
     factor: speed, uniform in its logarithm between the two.
     rate: samples per second.
     wet: largest share of the room in the result; 0 leaves it out.
+    impulses: measured answers of rooms, see `reverb`; none where rooms are made of noise.
     """
     keys: Keys = {}
     if samples is not None:
@@ -124,7 +126,7 @@ def varied(
     x, done = shift(x, generator, share=share)
     keys |= done
     if wet > 0:
-        x, done = reverb(x, generator, rate=rate, wet=wet)
+        x, done = reverb(x, generator, rate=rate, wet=wet, impulses=impulses)
         keys |= done
     x, done = gain(x, generator, decibel=decibel)
     keys |= done
