@@ -27,11 +27,11 @@ class Settings:
     optimizer: adamw, sgd (momentum 0.9) or lamb-free adam.
     warmup: share of the steps in which the learning rate rises; it then falls as a cosine.
     clip: largest norm of the gradient.
-    precision: 32-true, bf16-mixed or 16-mixed; auto is bf16 on a GPU, and for images and the like on a CPU, that computes in it.
+    precision: 32-true or bf16-mixed; auto is bf16 on a GPU, and for images and the like on a CPU, that computes in it.
     accelerator: auto, cpu, cuda or mps.
     devices: number of devices (processes), or auto for one here and all under torchrun or SLURM.
-    compile: compile the parts of the model with torch.compile; takes a minute at the start, pays on GPUs and in long runs.
-    workers: processes that decode data which do not fit in memory.
+    compile: compile the parts of the model with torch.compile; takes a minute at the start, and on a CPU gained 0 to 18 % afterwards.
+    workers: threads that read and decode data which do not fit in memory.
     seed: of everything random.
     log_every: steps between two lines of metrics.jsonl.
     save_every: seconds between two checkpoints; one is written at the end in any case.
@@ -48,7 +48,7 @@ class Settings:
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     warmup: Share = 0.05
     clip: Positive | None = None
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Count | Literal["auto"] = "auto"
     compile: bool = False

@@ -26,6 +26,7 @@ def test_what_is_no_duration_is_refused(text):
         ({"epochs": 3, "time": "5m"}, "both given"),
         ({"batch": 64, "effective_batch": 32}, "effective_batch"),
         ({"precision": "8-bit"}, "precision"),
+        ({"precision": "16-mixed"}, "precision"),  # its scaled gradients were never scaled back
     ],
 )
 def test_settings_out_of_range_are_refused(given, named):
