@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoint import data
 from counterpoint.core import registry
@@ -200,6 +200,7 @@ def agrees_in_two_passes(method: Method, kind: str) -> None:
         update = run.recipe.updates[0]
         learning = parameters(run.model, update, Progress(step=5000, steps=10_000))
         run.model.eval()
+        _apart(run.model, learning)
         found = []
         for chunk in (12, 5):
             run.chunk = chunk
@@ -214,11 +215,21 @@ def agrees_in_two_passes(method: Method, kind: str) -> None:
         for name, one, two in zip(names, *found, strict=True):
             assert (one is None) == (two is None), f"{name} has a gradient in one way and none in the other"
             if one is not None and two is not None:
-                # a learned scale's gradient is a sum over all pairs that nearly cancels: rounding is of the size of the loss
+                # A learned scale's gradient is a sum over all pairs that nearly cancels: rounding is of the size of the loss. That of a
+                # bias which the loss takes out again is nothing but rounding.
                 rounding = 2e-7 * abs(float(log["loss"])) if one.numel() == 1 else 0.0
-                assert torch.allclose(one, two, rtol=1e-3, atol=1e-5 * scale + 1e-9 + rounding), (
+                assert torch.allclose(one, two, rtol=1e-3, atol=2e-5 * scale + 1e-9 + rounding), (
                     f"{name}: two passes differ by {(one - two).abs().max():.3g}"
                 )
+
+
+@torch.no_grad()
+def _apart(model: nn.Module, learning: Sequence[Tensor]) -> None:
+    """Move what does not learn a little, as steps do: beside an exact copy of itself a model ties, and rounding says who is first."""
+    noise = torch.Generator().manual_seed(0)
+    for p in model.parameters():
+        if not any(p is q for q in learning):
+            p += 0.05 * p.abs().mean() * torch.randn(p.shape, generator=noise)
 
 
 def embeds(method: Method, kind: str) -> None:
