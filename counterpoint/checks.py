@@ -229,7 +229,7 @@ def _apart(model: nn.Module, learning: Sequence[Tensor]) -> None:
     noise = torch.Generator().manual_seed(0)
     for p in model.parameters():
         if not any(p is q for q in learning):
-            p += 0.05 * p.abs().mean() * torch.randn(p.shape, generator=noise)
+            p.add_(0.05 * p.abs().mean() * torch.randn(p.shape, generator=noise))
 
 
 def embeds(method: Method, kind: str) -> None:
