@@ -68,7 +68,7 @@ def mean_of(out, tables, now):
 
 
 NOTICING = {"views": use(noticing)}
-EVERY = (Round(use(scatter), "start"), Round(use(scatter), 3), Round(use(scatter), "epoch"))
+EVERY = (Round(use(scatter), "start"), Round(use(scatter), 2), Round(use(scatter), "epoch"))
 STAGES = (
     Stage("weak", 0.34, {"views.strength": 0.1}),
     Stage("strong", 0.33, {"views.strength": 1.0}, ("projector",)),
