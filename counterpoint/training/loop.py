@@ -144,7 +144,8 @@ class Training:
                     log = train_step(self, batch, views)
                     self.position += 1
                     self.now = replace(self.now, step=self.now.step + 1, epoch=(self.now.step + 1) // self.per_epoch)
-                    if self.ahead and self.now.step < self.now.steps and not self._due():
+                    turns = self.settings.time is not None and self._turns()  # a pass may be longer than the time
+                    if self.ahead and self.now.step < self.now.steps and not turns and not self._due():
                         feed.ahead(self.now)
                     self.spent = spent_before + time.monotonic() - begun
                     line = self.metrics.add(self, log, len(batch))
@@ -154,6 +155,9 @@ class Training:
                         self.save()
                         raise KeyboardInterrupt
                     if self._over_time() or self.now.step >= self.now.steps:
+                        break
+                    if turns:
+                        self.drawn, self.position = self.drawn + 1, 0
                         break
                     if time.monotonic() - saved > self.settings.save_every:
                         self.save()
@@ -232,6 +236,11 @@ class Training:
             if self.now.share < at or number == len(self.whole.stages) - 1:
                 return stage, number
         return None, 0
+
+    def _turns(self) -> bool:
+        """Whether another stage than that of now has its turn."""
+        stage, _ = self._stage()
+        return stage is not None and stage.name != self.now.stage
 
     def _enter_stage(self) -> None:
         stage, _ = self._stage()

@@ -1,6 +1,7 @@
 """The loop on tiny arrays: budgets, rounds, stages, frozen parts, columns, several updates."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,13 +94,28 @@ def test_stages_change_the_recipe_and_survive_a_break(given, tmp_path):
     assert again.recipe.get("objective.contrast.loss.temperature") == 0.1
 
 
+def test_a_run_by_time_enters_its_stages_in_the_midst_of_a_pass(given, tmp_path, monkeypatch):
+    """A long pass may be all there is time for; the second stage has its share of it nevertheless."""
+    found = []
+    for ahead in (False, True):
+        SEEN.clear()
+        stages = (Stage("warm", 0.5, {"objective.contrast.loss.temperature": 1.0}), Stage("cold", 0.5))
+        changes = {"stages": stages, "rounds": (Round(use(note), "stage"), Round(use(note, word="epoch"), "epoch"))}
+        run = make(given, tmp_path / str(ahead), changes, epochs=None, time=1000, batch=6)
+        monkeypatch.setattr(run, "_budget", lambda limit, run=run: setattr(run, "now", replace(run.now, steps=6)))
+        run.ahead = ahead
+        run.fit()
+        assert run.per_epoch == 8 and run.now.step == 6
+        assert SEEN == [("round", 0, "warm"), ("epoch", 0, "warm"), ("round", 3, "cold"), ("epoch", 3, "cold")]
+        found.append(run.model.state_dict())
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_a_frozen_part_stands_still_for_as_long_as_it_is_frozen(given, tmp_path):
     frozen = Update(frozen={"backbone": use(values.step, before=1.0, after=0.0, steps=2)})
     run = make(given, tmp_path, {"updates": (frozen,)})
     before = {n: p.clone() for n, p in run.model.named_parameters()}
     batches = run._batches(0, 0)
-    from dataclasses import replace
-
     from counterpoint.training.step import train_step
 
     for step in range(3):
