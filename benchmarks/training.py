@@ -11,7 +11,8 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
 
 The first three take turns in one process, in changing order, so that a busy machine harms all alike; the overhead is that of the medians.
 `--profile` writes where the time of our step goes. CHANNELS=16,32,64 in the environment makes the network smaller. Prints a table, `--json
-FILE` writes the figures beside those of other networks (benchmarks/results/training.json).
+FILE` writes the figures beside those of other networks (benchmarks/results/training.json). What is measured on a GPU stands in
+`benchmarks/training_gpu.py`.
 """
 
 from __future__ import annotations
