@@ -44,7 +44,7 @@ def cluster_proxies(scores: Scores, pairs: Pairs, clusters: Tensor, *, temperatu
         between = _proxies(scores, known, member, k).divide(temperature)  # type: ignore[arg-type]
         values = values + similarity.lse(between, relation).mean()
         others = (similarity.weight(relation, (k, k)).to(scores.dtype)).log().mean()
-    return finish(values, counted, others - weight.clamp(min=1e-30).log())
+    return finish(values, counted, others - similarity.ln(weight.clamp(min=1e-30)))
 
 
 def _proxies(scores: Scores, known: Tensor, member: Tensor, k: int) -> Scores:

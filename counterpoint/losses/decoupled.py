@@ -46,7 +46,7 @@ def decoupled(
     if weighted:
         pull = pull * _weights(plain.detach() if detach else plain, counted, sigma)
     push = guard(similarity.negatives_lse(scaled, pairs), counted)
-    return finish(push - pull, counted, negative.clamp(min=1e-30).log())
+    return finish(push - pull, counted, similarity.ln(negative.clamp(min=1e-30)))
 
 
 def _weights(positive: Tensor, counted: Tensor, sigma: float) -> Tensor:

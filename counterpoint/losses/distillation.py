@@ -74,7 +74,7 @@ def similarity_distillation(
         out = weight == 0
         empty = out.all(1, keepdim=True)
         out = out & ~empty
-        log = weight.clamp(min=1e-30).log()
+        log = similarity.ln(weight.clamp(min=1e-30))
         own, other = part(scores, rows), part(reference, rows)
         target = (other + log).masked_fill(out, -math.inf).softmax(1)
         return (own + log).masked_fill(out, -math.inf).logsumexp(1) - (target * own.masked_fill(out, 0.0)).sum(1)
@@ -83,7 +83,7 @@ def similarity_distillation(
         parts = [checkpoint(stripe, rows, use_reentrant=False) for rows in torch.arange(n, device=scores.device).split(size)]
     number = similarity.candidate_weight(pairs).to(scores.dtype)
     values = torch.cat(parts) if parts else scores.anchors.sum(1)
-    return finish(values, number > 0, number.clamp(min=1e-30).log())
+    return finish(values, number > 0, similarity.ln(number.clamp(min=1e-30)))
 
 
 def part(scores: Scores, rows: Tensor) -> Tensor:

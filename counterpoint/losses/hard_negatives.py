@@ -109,7 +109,7 @@ def reweighted(
     scaled = scores.divide(t)
     positive, negative, counted = weights(scores, pairs)
     some = negative > 0
-    size = negative.clamp(min=1e-30).log()
+    size = similarity.ln(negative.clamp(min=1e-30))
     own = guard(similarity.positives_lse(scaled, pairs), counted)
     against = guard(similarity.negatives_lse(scaled.times(1 + beta), pairs), some)
     if beta:

@@ -45,7 +45,7 @@ def info_nce(
         return finish(similarity.contrast(scores, pairs), counted, (negative / positive.clamp(min=1e-30)).log1p())
     against = similarity.negatives_lse(scores, pairs)
     if negatives == "mean":
-        against = against - negative.clamp(min=1e-30).log()
+        against = against - similarity.ln(negative.clamp(min=1e-30))
         negative = (negative > 0).to(negative.dtype)
     if several == "each":
         alone = counted & (negative > 0)
@@ -77,7 +77,7 @@ def neighbouring(scores: Scores, pairs: Pairs, *, temperature: Positive | Part =
     scaled = scores.divide(temperature)  # type: ignore[arg-type]
     positive, _, counted = weights(scores, pairs)
     # of positives of one weight its logarithm is a constant: what is left is exact where they are easy
-    each = positive.clamp(min=1e-30).log() - similarity.positive_count(pairs).clamp(min=1).to(positive.dtype).log()
+    each = similarity.ln(positive.clamp(min=1e-30)) - similarity.positive_count(pairs).clamp(min=1).to(positive.dtype).log()
     values = candidates_against(scaled, pairs, similarity.positives_lse(scaled, pairs) - each, counted) - each
     everyone = similarity.candidate_weight(pairs).to(scores.dtype)
-    return finish(values, counted, everyone.clamp(min=1e-30).log() - positive.clamp(min=1e-30).log())
+    return finish(values, counted, similarity.ln(everyone.clamp(min=1e-30)) - similarity.ln(positive.clamp(min=1e-30)))

@@ -34,8 +34,8 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
     total = similarity.candidate_weight(pairs).to(scores.dtype)
     count = similarity.positive_count(pairs)
     counted = (weight > 0) & (total > 0)
-    chance = total.clamp(min=1e-30).log()
-    size = count.clamp(min=1).to(scores.dtype).log()
+    chance = similarity.ln(total.clamp(min=1e-30))
+    size = similarity.ln(count.clamp(min=1).to(scores.dtype))
     found = eligible(pairs, counted) if bool((count <= 1).all()) else None
     if found is not None and torch.equal(found[0], counted):  # one positive each: no other pass than that over the negatives
         own = guard(similarity.positive_mean(scores, pairs), counted)
@@ -54,4 +54,4 @@ def supervised(scores: Scores, pairs: Pairs, *, temperature: Positive | Part = 0
 
 def _sum(scores: Scores, pairs: Pairs, weight: Tensor, size: Tensor) -> Tensor:
     """log Σ_p exp(s_ip) of positives of one weight; of others with weights of mean 1."""
-    return similarity.positives_lse(scores, pairs) - (weight.clamp(min=1e-30).log() - size)
+    return similarity.positives_lse(scores, pairs) - (similarity.ln(weight.clamp(min=1e-30)) - size)

@@ -50,7 +50,7 @@ def sup_con(embeddings: Tensor, labels: Tensor, *, temperature: float | Tensor =
     n = len(embeddings)
     itself = Relation.itself()
     pairs = Pairs(Relation.equal(labels).without(itself), Relation.all().without(itself), (n, n))
-    return supervised(_cosine("sup_con", embeddings, embeddings, temperature), pairs, temperature=1.0).mean()
+    return supervised(_cosine("sup_con", embeddings, temperature), pairs, temperature=1.0).mean()
 
 
 def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -> Tensor:
@@ -63,14 +63,20 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     aligned("clip", first, second)
     n = len(first)
     rows, columns = similarity.unit(torch.cat([first, second])).split(n) if n else (first, second)  # one call for both
-    scores = _over(Scores(rows, columns, bounded=True), "clip", temperature)
-    return similarity.two_way_contrast(scores, Pairs(Relation.itself(), Relation.all(), (n, n))).mean()
+    scores = Scores(rows, columns, _scale("clip", temperature), bounded=True)
+    return similarity.two_way_contrast(scores, _of_two_sides(n)).mean()
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:
     aligned(name, first, second)
     rows = torch.cat([first, second])
-    return _cosine(name, rows, rows, temperature), _of_two_views(len(rows), rows.device)
+    return _cosine(name, rows, temperature), _of_two_views(len(rows), rows.device)
+
+
+@lru_cache(maxsize=16)
+def _of_two_sides(n: int) -> Pairs:
+    """Row i with row i, against all; the same for every batch of the size."""
+    return Pairs(Relation.itself(), Relation.all(), (n, n))
 
 
 @lru_cache(maxsize=16)
@@ -80,11 +86,14 @@ def _of_two_views(n: int, device: torch.device) -> Pairs:
     return Pairs(Relation.index(partner), Relation.all().without(Relation.itself()), (n, n))
 
 
-def _cosine(name: str, anchors: Tensor, candidates: Tensor, temperature: float | Tensor) -> Scores:
-    return _over(similarity.cosine(anchors, candidates), name, temperature)
+def _cosine(name: str, rows: Tensor, temperature: float | Tensor) -> Scores:
+    rows = similarity.unit(rows)
+    return Scores(rows, rows, _scale(name, temperature), bounded=True)
 
 
-def _over(scores: Scores, name: str, temperature: float | Tensor) -> Scores:
-    if not isinstance(temperature, Tensor):
+def _scale(name: str, temperature: float | Tensor) -> float | Tensor:
+    """One over the temperature, which is checked."""
+    plain = type(temperature) is float and 0 < temperature < 1e9  # at few rows the check itself is felt
+    if not plain and not isinstance(temperature, Tensor):
         check(temperature, Positive, f"{name}: temperature")
-    return scores.divide(temperature)
+    return 1.0 / temperature

@@ -170,7 +170,7 @@ def is_self(relation: Relation) -> bool:
 
 def is_plain(relation: Relation) -> bool:
     """Whether a relation is its form and nothing else."""
-    return not relation.inside and not relation.ignored and relation.row is None and relation.column is None
+    return relation.bare
 
 
 # ---- scores of edges
@@ -244,7 +244,9 @@ def weigh(relation: Relation, X: Tensor | None, shape: tuple[int, int], device: 
     W = relation.written(shape, device)
     if W is not None:
         W = (W > 0) if indicator else W
-        return W.sum(1, keepdim=True, dtype=torch.float64) if X is None else W.to(X.dtype) @ X
+        if X is not None:
+            return W.to(X.dtype) @ X
+        return W.sum(1, keepdim=True).double() if relation.binary else W.sum(1, keepdim=True, dtype=torch.float64)
     if relation.row is not None or relation.column is not None:
         return _weighted(relation, X, shape, device, indicator)
     found = edges_of(relation, shape, device)

@@ -169,7 +169,25 @@ class Relation:
         """All weights (n, m); for small n, tests and drawings."""
         rows = torch.arange(shape[0], device=device)[:, None]
         columns = torch.arange(shape[1], device=device)[None, :]
-        return self.at(rows, columns)
+        itself = [other for other in self.ignored if other.form == "self" and other.bare]
+        if not itself or any(t.requires_grad for t in (self.row, self.column, *self.data) if isinstance(t, Tensor)):
+            return self.at(rows, columns)
+        rest = replace(self, ignored=tuple(other for other in self.ignored if other not in itself))
+        return rest.at(rows, columns).clone(memory_format=torch.contiguous_format).fill_diagonal_(0.0)  # no matrix for a diagonal
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is its form and nothing else."""
+        return not self.inside and not self.ignored and self.row is None and self.column is None
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether all weights are 0 or 1, as far as the form tells."""
+        if self.row is not None or self.column is not None:
+            return False
+        if self.form == "either":
+            return all(inner.binary for inner in self.data)
+        return self.form in ("all", "self", "equal", "none") or (self.form in ("index", "sparse") and self.data[-1] is None)
 
     def written(self, shape: tuple[int, int], device: torch.device) -> Tensor | None:
         """All weights (n, m), worked out once, where they are few and learn nothing; else None."""

@@ -145,25 +145,25 @@ class _Contrast(torch.autograd.Function):
         own = E.gather(1, target)
         mask(E.exp2_())
         mass = E.sum(1, keepdim=True)
-        loss = F.softplus((mass.log2() - own).mul_(1 / BITS))
-        ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY), loss)
+        against = (mass.log2() - own).mul_(1 / BITS)
+        ctx.save_for_backward(A, C, E, mass.clamp_(min=_TINY), against)
         ctx.more = scale, symmetric, target, pairs
-        return loss[:, 0]
+        return F.softplus(against)[:, 0]
 
     @staticmethod
     @full_precision_backward
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        A, C, E, mass, loss = ctx.saved_tensors
+        A, C, E, mass, against = ctx.saved_tensors
         scale, symmetric, target, pairs = ctx.more
         if torch.is_grad_enabled():
             return *_second(ctx, A, C, scale, g, lambda S: _dense_contrast(S, pairs, target)), None, None, None, None, None
-        pull = torch.expm1(-loss).mul_(g[:, None])  # −(1 − e^−L) g: the share of the negatives, exact where it is small
+        pull = torch.sigmoid(against).mul_(g[:, None])  # the share of the negatives, exact where it is small
         u = pull / mass
-        if symmetric:  # minus the gradient to the scores
+        if symmetric:
             G = (u + u.T).mul_(E).scatter_(1, target, -pull.add(pull.gather(0, target)))
         else:
             G = (E * u).scatter_(1, target, -pull)
-        return *_pull(ctx, G, A, C, -scale, symmetric), None, None, None, None, None
+        return *_pull(ctx, G, A, C, scale, symmetric), None, None, None, None, None
 
 
 class _TwoWay(torch.autograd.Function):
@@ -173,15 +173,15 @@ class _TwoWay(torch.autograd.Function):
         own = E.diagonal().clone()
         E.exp2_().fill_diagonal_(0.0)
         masses = torch.stack([E.sum(1), E.sum(0)])
-        loss = F.softplus((masses.log2() - own).mul_(1 / BITS))
-        ctx.save_for_backward(A, C, E, masses.clamp_(min=_TINY), loss)
+        against = (masses.log2() - own).mul_(1 / BITS)
+        ctx.save_for_backward(A, C, E, masses.clamp_(min=_TINY), against)
         ctx.more = scale, pairs
-        return loss.view(-1)
+        return F.softplus(against).view(-1)
 
     @staticmethod
     @full_precision_backward
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        A, C, E, masses, loss = ctx.saved_tensors
+        A, C, E, masses, against = ctx.saved_tensors
         scale, pairs = ctx.more
         if torch.is_grad_enabled():
             target = torch.arange(len(A), device=A.device)[:, None]
@@ -190,10 +190,10 @@ class _TwoWay(torch.autograd.Function):
                 return torch.cat([_dense_contrast(S, pairs, target), _dense_contrast(S.T, pairs.transposed(), target)])
 
             return *_second(ctx, A, C, scale, g, formula), None, None
-        pull = torch.expm1(-loss).mul_(g.view_as(loss)).mul_(-scale)
+        pull = torch.sigmoid(against).mul_(g.view_as(against)).mul_(scale)
         u = pull / masses
         G = torch.add(u[0][:, None], u[1]).mul_(E)
-        G.diagonal().copy_(pull.sum(0).neg_())
+        G.diagonal().sub_(pull.sum(0))  # where there were zeros
         return *_pull(ctx, G, A, C, 1.0, False), None, None
 
 

@@ -302,7 +302,7 @@ def _identity(S: Tensor) -> Tensor:
 
 def _mass(relation: Relation, shape: tuple[int, int], device: torch.device | None, indicator: bool) -> Tensor:
     check_shape(relation, shape)
-    device = device or _device(relation) or torch.device("cpu")
+    device, indicator = device or _device(relation) or torch.device("cpu"), indicator and not relation.binary
     key = ("mass", shape, device, indicator)
     if key not in relation.cache:
         closed = weigh(relation, None, shape, device, indicator)
