@@ -7,6 +7,7 @@ memory agree nothing happens, where they differ the context wins. A fixed α is 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -94,6 +95,8 @@ class AwayFromMemory:
             raise DataError("AwayFromMemory: a prompt ends in padding; pad on the left")
         self.model, self.prompt, self.mask, self.length, self.how = model, prompt, mask, length, how
         self.cache: Any = None
+        takes = inspect.signature(model.forward).parameters
+        self._named = "cache" if "cache" in takes else "past_key_values"  # its name in older transformers
         self.weights: list[Tensor] = []
 
     @torch.no_grad()
@@ -106,8 +109,9 @@ class AwayFromMemory:
         given = torch.cat([self.prompt, new], dim=1) if self.cache is None else new[:, -1:]
         mask = torch.cat([self.mask, torch.ones_like(new)], dim=1)
         position = (mask.cumsum(1) - 1).clamp(min=0)[:, -given.shape[1] :]
-        out = self.model(input_ids=given, attention_mask=mask, position_ids=position, past_key_values=self.cache, use_cache=True)
-        self.cache = out.past_key_values
+        before = {self._named: self.cache}
+        out = self.model(input_ids=given, attention_mask=mask, position_ids=position, use_cache=True, **before)
+        self.cache = out[self._named]
         made, alpha = contrast_logits(scores, out.logits[:, -1].to(scores), **self.how)
         self.weights.append(alpha)
         return made.to(scores.dtype)
