@@ -19,11 +19,11 @@ def stream_mass(relation: Relation, shape: tuple[int, int], device: torch.device
     n, m = shape
     step = max(STRIPE // max(m, 1), 1)
     columns = torch.arange(m, device=device)[None, :]
-    parts = []
+    sums = torch.zeros(n, dtype=torch.float64, device=device)  # made first: small parts between large ones would leave the memory in pieces
     for r0 in range(0, n, step):
         W = relation.at(torch.arange(r0, min(r0 + step, n), device=device)[:, None], columns)
-        parts.append(((W > 0) if indicator else W).sum(1, dtype=torch.float64))
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64, device=device)
+        torch.sum((W > 0) if indicator else W, 1, dtype=torch.float64, out=sums[r0 : r0 + len(W)])
+    return sums
 
 
 def top_columns(scores: Scores, relation: Relation, k: int, largest: bool) -> Tensor:
