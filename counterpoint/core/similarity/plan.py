@@ -126,6 +126,9 @@ def _plan(relation: Relation, shape: tuple[int, int], device: torch.device, symm
             keys.append(codes((other.data[0], other.data[1])))
         else:
             others.append(other)
+    soft = None if relation.form in ("all", "equal") else replace(relation, inside=(), ignored=(), row=None, column=None)
+    if others or soft is not None:  # working out weights takes several tiles of 8 bytes: halves of the sides fit the cache, and the heap
+        tile = max(tile // 2, 1)
     row_order, column_order = _orders(found, keys)
     cells, row_starts, column_starts = _groups(found, shape, tile, symmetric) if found else _grid(shape, tile, symmetric)
     plan = Plan(
@@ -139,7 +142,7 @@ def _plan(relation: Relation, shape: tuple[int, int], device: torch.device, symm
         inside=None if found is None else (_ordered(found[0], row_order).float(), _ordered(found[1], column_order).float()),
         equal=[(_ordered(a, row_order).float(), _ordered(c, column_order).float()) for a, c, _ in keys],
         others=tuple(others),
-        soft=None if relation.form in ("all", "equal") else replace(relation, inside=(), ignored=(), row=None, column=None),
+        soft=soft,
         column=None if relation.column is None else _ordered(relation.column, column_order),
     )
     if diagonal and row_order is column_order and (found is None or row_starts == column_starts):
