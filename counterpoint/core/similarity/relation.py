@@ -325,6 +325,8 @@ class Pairs:
 def check_shape(relation: Relation, shape: tuple[int, int]) -> None:
     """Raise OptionError unless the relation's own sizes fit (n, m)."""
     n, m = shape
+    if relation.form == "index" and relation.bare and len(relation.data[0]) == n:  # one of two views: at few rows the rest is felt
+        return
     sizes: list[tuple[int | None, int | None]] = [(len(a), len(c)) for a, c in relation.inside]
     if relation.form in ("equal", "product"):
         sizes.append((len(relation.data[0]), len(relation.data[1])))

@@ -54,8 +54,10 @@ class Scores:
     @property
     def dtype(self) -> torch.dtype:
         """float32, or float64 where an input is."""
-        tensors = (self.anchors, self.candidates) if self.dense is None else (self.dense,)
-        return torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
+        if self.dense is not None:
+            return torch.float64 if self.dense.dtype == torch.float64 else torch.float32
+        wide = self.anchors.dtype == torch.float64 or self.candidates.dtype == torch.float64
+        return torch.float64 if wide else torch.float32
 
     @property
     def selfsame(self) -> bool:
