@@ -59,7 +59,7 @@ class OutputError(CounterpointError):
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?` with the name most like `name`, or the names there are when none is near and they are few."""
-    names = sorted(names)
+    names = sorted(set(names))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"

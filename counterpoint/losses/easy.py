@@ -97,13 +97,11 @@ def _centred(scores: Scores, pairs: Pairs) -> Scores:
 
 
 def _unweighted(relation: Relation) -> bool:
-    """Whether all weights are 0 or 1, as far as the form tells."""
+    """Whether all weights are 0 or 1, also those of anchors and candidates."""
     for vector in (relation.row, relation.column):
         if vector is not None and not bool(((vector == 0) | (vector == 1)).all()):
             return False
-    if relation.form == "either":
-        return all(map(_unweighted, relation.data))
-    return relation.form in ("all", "self", "equal", "none") or (relation.form in ("index", "sparse") and relation.data[-1] is None)
+    return replace(relation, row=None, column=None).binary
 
 
 def _beyond(u: Tensor) -> Tensor:

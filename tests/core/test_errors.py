@@ -47,6 +47,10 @@ def test_nearest(name: str, names: list[str], expected: str) -> None:
     assert nearest(name, names) == expected
 
 
+def test_nearest_says_each_name_once() -> None:
+    assert nearest("zzz", ["default", "weak", "default"]) == "; there are: default, weak"
+
+
 def test_need_returns_the_module() -> None:
     assert need("json", extra="data") is sys.modules["json"]
     assert need("os.path", extra="data") is sys.modules["os.path"]

@@ -165,12 +165,7 @@ def _both(one: Tensor | None, two: Tensor) -> Tensor:
 
 def is_self(relation: Relation) -> bool:
     """Whether a relation is just i = j."""
-    return relation.form == "self" and is_plain(relation)
-
-
-def is_plain(relation: Relation) -> bool:
-    """Whether a relation is its form and nothing else."""
-    return relation.bare
+    return relation.form == "self" and relation.bare
 
 
 # ---- scores of edges

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from counterpoint.core.similarity.edges import Codes, codes, edges_of, is_plain, is_self, known_codes
+from counterpoint.core.similarity.edges import Codes, codes, edges_of, is_self, known_codes
 from counterpoint.core.similarity.relation import Relation, edge_numbers
 from counterpoint.core.similarity.sizes import TILE
 
@@ -122,7 +122,7 @@ def _plan(relation: Relation, shape: tuple[int, int], device: torch.device, symm
             diagonal = True
         elif edges is not None:
             lists.append((edges.rows, edges.columns))
-        elif other.form == "equal" and is_plain(other):
+        elif other.form == "equal" and other.bare:
             keys.append(codes((other.data[0], other.data[1])))
         else:
             others.append(other)
@@ -169,7 +169,7 @@ def _flat(ignored: tuple[Relation, ...]) -> list[Relation]:
     """Ignored relations without "either", and without exceptions that another one ignores all the same: (X ∖ Y) ∪ Y = X ∪ Y."""
     flat: list[Relation] = []
     for other in ignored:
-        plain_either = other.form == "either" and is_plain(other)
+        plain_either = other.form == "either" and other.bare
         flat += _flat(other.data) if plain_either else [other]
     result = []
     for other in flat:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from counterpoint.core.similarity import dense
 from counterpoint.core.similarity import plan as plans
-from counterpoint.core.similarity.edges import is_plain, is_self
+from counterpoint.core.similarity.edges import is_self
 from counterpoint.core.similarity.precision import full_precision_backward, ln
 from counterpoint.core.similarity.relation import Pairs, Relation
 from counterpoint.core.similarity.scores import Scores
@@ -38,7 +38,7 @@ def small_lse(scores: Scores, relation: Relation) -> Tensor | None:
 def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
     """softplus(log Σ_negatives exp(s_ij) − s_ip) where every anchor has one positive, named by its index; None elsewhere."""
     positive, (n, m) = pairs.positive, scores.shape
-    if not _is_small(scores) or not is_plain(positive) or pairs.block is not None:
+    if not _is_small(scores) or not positive.bare or pairs.block is not None:
         return None
     if positive.form == "self" and n == m:
         column, mutual = torch.arange(n, device=scores.device)[:, None], True
@@ -63,7 +63,7 @@ def small_contrast(scores: Scores, pairs: Pairs) -> Tensor | None:
 def small_two_way(scores: Scores, pairs: Pairs) -> Tensor | None:
     """`small_contrast` of the rows and of the columns (2n,) on one tile, where row i's positive is column i and all are candidates."""
     n, m = scores.shape
-    plain = is_plain(pairs.positive) and pairs.positive.form == "self" and n == m and pairs.block is None
+    plain = pairs.positive.bare and pairs.positive.form == "self" and n == m and pairs.block is None
     if not plain or not _is_small(scores) or scores.selfsame or pairs.candidate.form != "all" or not _only_self(pairs.candidate):
         return None
     value: Tensor = _TwoWay.apply(*_operands(scores), pairs)  # type: ignore[no-untyped-call]

@@ -271,8 +271,8 @@ def _few(scores: Scores, relation: Relation) -> Edges | None:
 
 
 def _edges(relation: Relation, scores: Scores) -> Edges | None:
-    """The edges of a relation; none where all of its weights are written out, unless they are there already."""
-    written = relation.form != "index" and relation.written(scores.shape, scores.device) is not None
+    """The edges of a relation; none where all of its weights are written out, unless they are n at most or given."""
+    written = relation.form not in ("index", "self", "none") and relation.written(scores.shape, scores.device) is not None
     return None if written else edges_of(relation, scores.shape, scores.device)
 
 
