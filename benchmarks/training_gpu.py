@@ -8,6 +8,7 @@ The first measures items/s of
     fixed         forward, loss and backward on the same two tensors of views again and again, bfloat16, the share of which is asked for
     counterpoint  `Training`: items picked on the device, views, step, optimiser, metrics; the next views made beside the step
     in order      that without looking ahead
+    logged        counterpoint with a line of the log every ten steps, as `fit` writes it
     compiled      counterpoint with `compile`, its compiling not counted
 
 in turns in one process. The second trains as lightly's benchmark of CIFAR-10 does (SGD, rate 0.06 for a batch of 128 and in proportion,
@@ -62,9 +63,10 @@ def ours(given: Any, network: str, steps: int, *, ahead: bool | None = None, **s
     marks: list[tuple[int, float]] = []
     epochs = -(-steps // max(given.items // settings["batch"], 1))
     with tempfile.TemporaryDirectory() as folder:
-        run = training_of(given, network, folder, ahead=ahead, epochs=epochs, log_every=max(steps // 2, 1), **settings)
+        run = training_of(given, network, folder, ahead=ahead, epochs=epochs, **{"log_every": max(steps // 2, 1), **settings})
         run.fit(lambda _, line: marks.append((line["step"], time.perf_counter())))
-    (first, start), (last, end) = marks[-2:]
+    last, end = marks[-1]
+    first, start = min(marks, key=lambda mark: abs(mark[0] - last // 2))
     return (last - first) * settings["batch"] / (end - start)
 
 
@@ -102,6 +104,7 @@ def shares(given: Any, network: str, steps: int, rounds: int, *, compiled: bool 
         "fixed": partial(fixed, given, network, steps, **settings),
         "counterpoint": partial(ours, given, network, steps, **settings),
         "in order": partial(ours, given, network, steps, ahead=False, **settings),
+        "logged": partial(ours, given, network, steps, log_every=10, **settings),
     }
     if compiled:
         contenders["compiled"] = partial(ours, given, network, steps, compile=True, **settings)

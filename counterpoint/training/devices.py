@@ -31,6 +31,7 @@ def fabric_of(settings: Settings, kinds: set[str]) -> Any:
         devices = launched
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", os.environ.get("SLURM_NNODES", "1")))
     many = devices * nodes > 1
+    torch.backends.cudnn.benchmark = kinds <= {"image", "video", "volume"}  # of one shape: the fastest convolution is looked for once
     try:
         return Fabric(
             accelerator=settings.accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy="ddp" if many else "auto"

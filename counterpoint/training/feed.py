@@ -35,7 +35,8 @@ class Beside:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        # Many small kernels: first in the queue, they take little from the step; last, they would come after all of it.
+        self.stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
         self._changed: Any = None
         self._ready: Any = None
 

@@ -212,7 +212,7 @@ def test_streams_wait_for_each_other(monkeypatch):
         yield
         current.pop()
 
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device, priority: side)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current[-1])
     monkeypatch.setattr(torch.cuda, "stream", entered)
     beside = Beside(torch.device("cuda:0"))
