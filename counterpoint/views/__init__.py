@@ -38,6 +38,7 @@ from counterpoint.views import (
 )
 from counterpoint.views.choosing import Choice, choose
 from counterpoint.views.fitting import candidates, crop_transforms, default, default_crop_transforms, named
+from counterpoint.views.looks import together
 from counterpoint.views.measures import measure
 from counterpoint.views.pictures import Column, Picture, picture, show
 from counterpoint.views.ready import Preset, preset, presets
@@ -52,11 +53,11 @@ def _field(batch: Batch, modality: str) -> Any:
     return batch.fields[modality]
 
 
-def _view(batch: Batch, name: str, modality: str, transform: Part | None, generator: Generator) -> View:
-    x = _field(batch, modality)
-    x, done = graph.applied(transform, x, generator) if transform is not None else (x, {})
+def _views(batch: Batch, modality: str, plan: Sequence[tuple[str, Part]], generator: Generator) -> list[View]:
+    """A view of a field by each (name, transform)."""
+    made = together([transform for _, transform in plan], _field(batch, modality), generator)
     # a column of the data is never overwritten by what a transform says of itself
-    return View(name, {modality: x}, {**done, **batch.keys})
+    return [View(name, {modality: x}, {**done, **batch.keys}) for (name, _), (x, done) in zip(plan, made, strict=True)]
 
 
 def two(
@@ -76,10 +77,7 @@ def two(
     names: roles of the two views.
     modality: which field of the batch is looked at.
     """
-    return [
-        _view(batch, names[0], modality, transform, generator),
-        _view(batch, names[1], modality, second or transform, generator),
-    ]
+    return _views(batch, modality, [(names[0], transform), (names[1], second or transform)], generator)
 
 
 def multi_crop(
@@ -102,7 +100,7 @@ def multi_crop(
     modality: which field of the batch is looked at.
     """
     plan = [("global", global_transform)] * globals + [("local", local_transform)] * locals
-    return [_view(batch, name, modality, transform, generator) for name, transform in plan]
+    return _views(batch, modality, plan, generator)
 
 
 def modalities(batch: Batch, generator: Generator, now: Progress, *, transforms: Mapping[str, Part] | None = None) -> list[View]:
@@ -113,7 +111,11 @@ def modalities(batch: Batch, generator: Generator, now: Progress, *, transforms:
     chosen = dict(transforms or {})
     for name in chosen:
         _field(batch, name)
-    return [_view(batch, name, name, chosen.get(name), generator) for name in batch.fields]
+    made = []
+    for name, x in batch.fields.items():
+        known = name in chosen
+        made += _views(batch, name, [(name, chosen[name])], generator) if known else [View(name, {name: x}, dict(batch.keys))]
+    return made
 
 
 def chain(x: Tensor, generator: Generator, *, steps: Sequence[Part]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -6,7 +6,8 @@ Pictures are float32 (b, c, h, w) in [0, 1]. With three channels grey is 0.299 r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,28 +22,24 @@ RGB = (0.299, 0.587, 0.114)
 _FULL = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
 
 
-def floats(x: Tensor) -> Tensor:
-    """float32 in [0, 1] from whole numbers of 8 or 16 bits; floats are taken to be in [0, 1] already."""
+def full(x: Tensor) -> float:
+    """What 1 is in the units of x."""
     if x.is_floating_point():
-        return x.float()
+        return 1.0
     if x.dtype not in _FULL:
         raise DataError(f"pictures of type {x.dtype} were given; they must be uint8, uint16, or float in [0, 1]")
-    return x.float().mul_(1.0 / _FULL[x.dtype])
+    return _FULL[x.dtype]
 
 
-def limit(x: Tensor, i: slice, out: Tensor) -> None:
-    """x clamped to [0, 1], written to `out`: what `Jitter.paint` does where no colour changes."""
-    torch.clamp(x, 0.0, 1.0, out=out)
+def floats(x: Tensor) -> Tensor:
+    """float32 in [0, 1] from whole numbers of 8 or 16 bits; floats are taken to be in [0, 1] already."""
+    one = full(x)
+    return x.float() if x.is_floating_point() else x.float().mul_(1.0 / one)
 
 
 def grey_weights(channels: int, like: Tensor) -> Tensor:
     """(c,) the weights of the channels in the grey value."""
     return torch.tensor(RGB if channels == 3 else [1.0 / channels] * channels, device=like.device)
-
-
-def factors(x: Tensor, generator: Generator, strength: float) -> Tensor:
-    """(b,) uniform in [max(0, 1 − strength), 1 + strength]."""
-    return draw.uniform(x, generator, max(0.0, 1.0 - strength), 1.0 + strength, len(x))
 
 
 def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
@@ -99,31 +96,43 @@ class Jitter:
     which is one 3 × 4 matrix per item. A turn of hue in HSV commutes with all but g, and the order in which the operations come
     matters only in whether g is taken of v or of Hv: then two matrices, for v and for Hv.
 
-    matrix: (n, c, c) factor of v, or of Hv.   own: (n, 1, c) factor of v beside it.   shade: (n,) factor of the mean grey value.
+    matrix: (n, c, c) factor of v, or of Hv.   own: (n, 1, c) factor of v beside it.   shade: (n, 1, c) factor of the mean of v.
     turns: (n,) of the circle in HSV, none where the hue is in the matrix.   early: (n,) whether the mean is taken before the turn.
     """
 
     matrix: Tensor
     shade: Tensor
-    weights: Tensor
     turns: Tensor | None = None
     own: Tensor | None = None
     early: Tensor | None = None
+
+    def of_units(self, full: float) -> Jitter:
+        """The same for pictures whose values reach to `full` in the place of 1."""
+        own = None if self.own is None else self.own / full
+        return self if full == 1.0 else replace(self, matrix=self.matrix / full, shade=self.shade / full, own=own)
 
     def paint(self, x: Tensor, i: slice, out: Tensor) -> None:
         """x (m, c, h, w), the items i of the batch, painted and clamped to [0, 1], written to `out`."""
         m, c = x.shape[:2]
         pixels, result = x.view(m, c, -1), out.view(m, c, -1)
-        mean = pixels.mean(2)
+        total, share = pixels.sum(2, keepdim=True), 1.0 / pixels.shape[2]
         if self.turns is None or self.own is None or self.early is None:
-            constant = (mean @ self.weights).mul_(self.shade[i])[:, None, None]
-            torch.baddbmm(constant, self.matrix[i], pixels, out=result)
+            painted = torch.baddbmm(torch.bmm(self.shade[i], total), self.matrix[i], pixels, beta=share)
         else:
             turned = turn_hue(x, self.turns[i]).view(m, c, -1)
-            mean = torch.where(self.early[i, None], mean, turned.mean(2))
-            constant = (mean @ self.weights).mul_(self.shade[i])[:, None, None]
-            torch.baddbmm(torch.baddbmm(constant, self.own[i], pixels), self.matrix[i], turned, out=result)
-        result.clamp_(0.0, 1.0)
+            total = torch.where(self.early[i, None, None], total, turned.sum(2, keepdim=True))
+            painted = torch.baddbmm(torch.bmm(self.shade[i], total), self.own[i], pixels, beta=share)
+            painted = torch.baddbmm(painted, self.matrix[i], turned)
+        torch.clamp(painted, 0.0, 1.0, out=result)  # what lies far away in memory is written once
+
+
+def painter(brush: Jitter | None, full: float) -> Callable[[Tensor, slice, Tensor], None]:
+    """What writes (views in units where 1 is `full`, of which items, to where): coloured by the brush if there is one, within [0, 1]."""
+
+    def limit(x: Tensor, i: slice, out: Tensor) -> None:
+        torch.clamp(x if full == 1.0 else x * (1.0 / full), 0.0, 1.0, out=out)
+
+    return limit if brush is None else brush.of_units(full).paint
 
 
 def jitter(
@@ -137,24 +146,27 @@ def jitter(
     """Draw for each item of x: brightness, contrast, saturation (factors in 1 ± strength) and hue (turn in ± strength of the circle,
     in `space`), in random order, on a share `probability` of the items; grey, last of all, on a share `grey`."""
     b, c = x.shape[:2]
-    used = draw.chance(x, generator, probability, b)
-    light, shade, deep = (torch.where(used, factors(x, generator, s), 1.0) for s in strengths[:3])
-    turns = draw.uniform(x, generator, -strengths[3], strengths[3], b) * used
-    order = draw.uniform(x, generator, 0.0, 1.0, b, 3)  # when contrast, saturation and hue come
-    gone = draw.chance(x, generator, grey, b)
+    drawn = draw.uniform(x, generator, 0.0, 1.0, 9, b)
+    used, gone = drawn[0] < probability, drawn[8] < grey
+    order = drawn[5:8].view(b, 3)  # when contrast, saturation and hue come
+    ends = [*((max(0.0, 1.0 - s), 1.0 + s) for s in strengths[:3]), (-strengths[3], strengths[3])]
+    for row, (low, high) in zip(drawn[1:5], ends, strict=True):
+        row.mul_(high - low).add_(low)
+    light, shade, deep = torch.where(used, drawn[1:4], 1.0)
+    turns = drawn[4] * used
     keys = {"brightness": light, "contrast": shade, "saturation": deep, "hue": turns, "grey": gone}
     weights = grey_weights(c, x)
     own, pale = (light * shade * deep)[:, None, None], (light * shade * (1.0 - deep))[:, None, None]
     hue = c == 3 and strengths[3] > 0 and probability > 0
     matrix = own * (hue_matrices(turns) if hue and space == "linear" else torch.eye(c, device=x.device))
-    shade = light * (1.0 - shade)
+    shade = (light * (1.0 - shade))[:, None, None] * weights
     if not hue or space == "linear":
         matrix = torch.where(gone[:, None, None], weights * (own + pale), matrix + pale * weights)
-        return Jitter(matrix, shade, weights), keys
+        return Jitter(matrix, shade), keys
     early = order[:, :2] < order[:, 2:]
     before = early[:, 1, None, None]
     matrix = torch.where(gone[:, None, None], weights * (own + pale * ~before), matrix + pale * ~before * weights)
-    return Jitter(matrix, shade, weights, turns, pale * before * weights, early[:, 0]), keys
+    return Jitter(matrix, shade, turns, pale * before * weights, early[:, 0]), keys
 
 
 def painted(x: Tensor, made: Jitter) -> Tensor:
@@ -186,14 +198,16 @@ def blur(x: Tensor, sigma: Tensor) -> Tensor:
     return x
 
 
-def blur_some(x: Tensor, generator: Generator, probability: float, sigma: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Blur a share `probability` of the items, σ uniform in `sigma` pixels; returns also σ (b,), 0 where not blurred."""
+def blur_widths(x: Tensor, generator: Generator, probability: float, sigma: tuple[float, float]) -> Tensor:
+    """(b,) σ uniform in `sigma` on a share `probability` of the items, 0 elsewhere."""
     used = draw.chance(x, generator, probability, len(x))
-    widths = draw.uniform(x, generator, sigma[0], sigma[1], len(x)) * used
-    chosen = used.nonzero()[:, 0]
-    if len(chosen):
-        x = x.index_copy(0, chosen, blur(x[chosen], widths[chosen]))
-    return x, widths
+    return draw.uniform(x, generator, sigma[0], sigma[1], len(x)) * used
+
+
+def blur_some(x: Tensor, sigma: Tensor) -> Tensor:
+    """`blur` that touches nothing but the items whose σ is above 0."""
+    chosen = sigma.nonzero()[:, 0]
+    return x.index_copy(0, chosen, blur(x[chosen], sigma[chosen])) if len(chosen) else x
 
 
 def solarise(x: Tensor, used: Tensor, threshold: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where to look: crop boxes, affine maps and bending fields, composed into one sampling of the batch.
+"""Where to look: crop boxes, affine maps and bending fields, composed into one sampling of the batch. (Crops alone: cutting.py.)
 
 Coordinates: an image of h × w pixels covers [−1, 1] in both axes, pixel i has its centre at (2i + 1) / w − 1
 (`align_corners=False`). A map takes a place in the view to a place in the original.
@@ -6,14 +6,14 @@ Coordinates: an image of h × w pixels covers [−1, 1] in both axes, pixel i ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError, OptionError
-from counterpoint.views import colour, draw
+from counterpoint.views import draw
 
 ATTEMPTS = 10  # as many proposals as torchvision makes before it falls back to the central crop
 
@@ -47,14 +47,13 @@ def crop_boxes(x: Tensor, generator: Generator, height: int, width: int, area: t
     fit(area, ratio)
     b = len(x)
     share = draw.uniform(x, generator, area[0], area[1], b, ATTEMPTS)
-    low, high = torch.tensor(ratio).log().tolist()
-    aspect = draw.uniform(x, generator, low, high, b, ATTEMPTS).exp_()
+    aspect = draw.uniform(x, generator, math.log(ratio[0]), math.log(ratio[1]), b, ATTEMPTS).exp_()
     pixels = share.mul_(height * width)
     w = (pixels * aspect).sqrt_().round_()
     h = (pixels / aspect).sqrt_().round_()
-    fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
-    first = (fits * torch.arange(ATTEMPTS, 0, -1, device=x.device)).argmax(1, keepdim=True)
-    w, h, found = w.gather(1, first)[:, 0], h.gather(1, first)[:, 0], fits.any(1)
+    fits = (w.clamp(1, width) == w) & (h.clamp(1, height) == h)
+    first = fits.byte().argmax(1, keepdim=True)  # the first of those that are largest
+    w, h, found = (values.gather(1, first)[:, 0] for values in (w, h, fits))
     full = width / height
     rest_w = float(width) if full <= ratio[1] else round(height * ratio[1])
     rest_h = float(height) if full >= ratio[0] else round(width / ratio[0])
@@ -68,85 +67,6 @@ def crop_boxes(x: Tensor, generator: Generator, height: int, width: int, area: t
 def whole_boxes(x: Tensor, height: int, width: int) -> Tensor:
     """(b, 4): the whole picture."""
     return torch.tensor([0.0, 0.0, height, width], device=x.device).expand(len(x), 4)
-
-
-LARGE = 64 * 64  # views with this many pixels cost more than a call for each of them
-
-
-def cut_out(
-    x: Tensor,
-    boxes: Tensor,
-    flip: Tensor,
-    size: tuple[int, int],
-    finish: Callable[[Tensor, slice, Tensor], None] = colour.limit,
-) -> Tensor:
-    """The boxes of x (b, c, h, w), resized to `size` (h', w') by bilinear interpolation, mirrored left to right where `flip`; float32.
-
-    finish: called with each piece of the batch while it is in the cache: (views, which items, where the result belongs).
-
-    Where a box is larger than the view, the mean over the covered pixels is needed, or fine detail turns into noise ("antialias");
-    the result equals PIL's and torchvision's antialiased resize. Three roads to the same numbers: where no box can be larger, one
-    sampling grid; otherwise two batched matrix products with one triangle filter per item; and for large pictures on a processor
-    torch's own resize, a call for each item, which touches only the pixels of its box (and bytes as bytes, rounded to 1/255).
-    """
-    data_only(x)
-    b, c, height, width = x.shape
-    shrinks = height > size[0] or width > size[1]
-    each = x.device.type == "cpu" and size[0] * size[1] >= LARGE and (x.dtype == torch.uint8 or shrinks)
-    out = torch.empty(b, c, *size, device=x.device)
-    rows, columns = boxes[:, 0::2], boxes[:, 1::2]
-    if each:
-        whole, turned = boxes.long().tolist(), flip.tolist()
-    elif shrinks:
-        down, along = _triangles(rows, height, size[0]), _triangles(columns, width, size[1])
-    else:
-        down, along = _places(rows, height, size[0]), _places(columns, width, size[1])
-    if not each:
-        along = torch.where(flip.view(-1, *[1] * (along.dim() - 1)), along.flip(1), along)
-    for i in draw.pieces(x.device, b, out[0].numel()):
-        if each:
-            piece = _each(x[i], whole[i], turned[i], size)
-        elif shrinks:
-            piece = torch.matmul(down[i, None], torch.matmul(colour.floats(x[i]), along[i, None].transpose(2, 3)))
-        else:
-            shape = (len(x[i]), *size)
-            grid = torch.complex(along[i, None, :].expand(shape), down[i, :, None].expand(shape))  # interleaves fastest
-            piece = F.grid_sample(colour.floats(x[i]), torch.view_as_real(grid), align_corners=False, padding_mode="border")
-        finish(piece, i, out[i])
-    return out
-
-
-def _each(x: Tensor, boxes: list[list[int]], flip: list[bool], size: tuple[int, int]) -> Tensor:
-    """One resize per item."""
-    x = x if x.dtype == torch.uint8 else colour.floats(x)
-    out = torch.empty(len(x), x.shape[1], *size, dtype=x.dtype)
-    for i, ((top, left, height, width), turned) in enumerate(zip(boxes, flip)):
-        piece = x[i : i + 1, :, top : top + height, left : left + width]
-        piece = F.interpolate(piece, size=size, mode="bilinear", antialias=True)
-        out[i] = piece[0].flip(-1) if turned else piece[0]
-    return colour.floats(out)
-
-
-def _centres(sides: Tensor, count: int) -> Tensor:
-    """(b, count) in pixels: the centres of `count` equal pieces of each side (start, length)."""
-    middle = (torch.arange(count, device=sides.device) + 0.5) / count
-    return torch.addcmul(sides[:, :1], sides[:, 1:], middle)
-
-
-def _places(sides: Tensor, pixels: int, count: int) -> Tensor:
-    """The same in [−1, 1]; nothing outside the side is looked at, so that a crop is a crop."""
-    last = sides[:, :1] + (sides[:, 1:] - 0.5)
-    return _centres(sides, count).clamp(sides[:, :1] + 0.5, last).mul_(2.0 / pixels).sub_(1.0)
-
-
-def _triangles(sides: Tensor, pixels: int, count: int) -> Tensor:
-    """(b, count, pixels): for each place of the view its weights over the pixels of the side; rows sum to one."""
-    centre = torch.arange(pixels, device=sides.device) + 0.5
-    width = (sides[:, 1] / count).clamp(min=1.0)[:, None, None]
-    weights = (1.0 - (_centres(sides, count)[:, :, None] - centre).abs() / width).clamp_(min=0.0)
-    inside = (centre > sides[:, :1]) & (centre < sides.sum(1, keepdim=True))
-    weights = weights * inside[:, None, :]
-    return weights / weights.sum(2, keepdim=True)
 
 
 def affine(angle: Tensor, zoom: Tensor, shear: Tensor, shift: Tensor, aspect: float = 1.0) -> Tensor:

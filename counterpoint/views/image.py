@@ -15,8 +15,9 @@ from torch import Generator, Tensor
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import Count, NotNegative, Positive, Range, Share
 from counterpoint.views import colour, draw, geometry
+from counterpoint.views.cutting import Cut
+from counterpoint.views.looks import Keys, Look, looked
 
-Keys = dict[str, Tensor]
 Size = Count | tuple[Count, Count] | None
 Pair = tuple[NotNegative, NotNegative]
 Area = tuple[Share, Share]
@@ -33,6 +34,7 @@ def sized(x: Tensor, size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
+@looked
 def simclr(
     x: Tensor,
     generator: Generator,
@@ -52,7 +54,7 @@ def simclr(
     blur: Share = 0.0,
     sigma: Pair = (0.1, 2.0),
     solarise: Share = 0.0,
-) -> tuple[Tensor, Keys]:
+) -> Look:
     """Crop, flip, colour, grey, blur, solarise: the views of SimCLR (Chen et al. 2020, appendix A), colour strength 0.5 by default.
 
     size: side, or (height, width), of the view; the picture's own where none.
@@ -80,15 +82,13 @@ def simclr(
     if jitter > 0 or grey > 0:
         brush, done = colour.jitter(x, generator, (brightness, contrast, saturation, hue), jitter, grey, space)
         keys |= done
-    view = geometry.cut_out(x, boxes, mirrored, out_size, brush.paint if brush else colour.limit)
     if upside > 0:
         keys["upside"] = draw.chance(x, generator, upside, b)
-        view = torch.where(keys["upside"][:, None, None, None], view.flip(2), view)
     if blur > 0:
-        view, keys["blur"] = colour.blur_some(view, generator, blur, sigma)
+        keys["blur"] = colour.blur_widths(x, generator, blur, sigma)
     if solarise > 0:
-        view = colour.solarise(view, keys.setdefault("solarise", draw.chance(x, generator, solarise, len(x))), 0.5)
-    return view, keys
+        keys["solarise"] = draw.chance(x, generator, solarise, b)
+    return Look(Cut(boxes, mirrored, out_size, brush), keys, *(keys.get(name) for name in ("upside", "blur", "solarise")))
 
 
 def crop(

@@ -15,10 +15,10 @@ from torch import Generator, Tensor
 from counterpoint.core import options
 from counterpoint.core.errors import OptionError, nearest
 from counterpoint.core.options import Count, Part, use
-from counterpoint.views import graph
 from counterpoint.views.checked import checked, drawn
 from counterpoint.views.entry import Entry, small_side
 from counterpoint.views.listed import PRESETS
+from counterpoint.views.looks import together
 
 Side = Count | tuple[Count, Count]
 
@@ -47,7 +47,7 @@ class Preset:
         Raises DataError for what is no such batch, OptionError for another generator.
         """
         generator, x = drawn(generator), checked(batch, self.kind)
-        return [graph.applied(transform, x, generator)[0] for transform in self.sized(x)]
+        return [view for view, _ in together(self.sized(x), x, generator)]
 
     def sized(self, x: Any) -> tuple[Part, ...]:
         """The transforms, the small ones with their size for pictures like x (items, channels, height, width)."""

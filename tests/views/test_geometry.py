@@ -47,26 +47,6 @@ def test_crop_boxes_fall_back_to_the_centre():
     assert torch.equal(found, torch.tensor([[0.0, 45.0, 10.0, 10.0]]).expand(5, 4))
 
 
-@pytest.mark.parametrize(("shape", "size"), [((32, 32), (32, 32)), ((20, 30), (32, 32)), ((90, 70), (32, 24)), ((64, 64), (16, 64))])
-def test_cut_out_is_torchvisions_antialiased_resized_crop(shape, size):
-    functional = pytest.importorskip("torchvision.transforms.v2.functional")
-    x = torch.rand(12, 3, *shape, generator=G().manual_seed(1))
-    found = boxes(12, *shape)
-    flip = torch.arange(12) % 2 == 0
-    ours = geometry.cut_out(x, found, flip, size)
-    for i in range(12):
-        top, left, height, width = (int(v) for v in found[i])
-        theirs = functional.resized_crop(x[i], top, left, height, width, list(size), antialias=True)
-        theirs = theirs.flip(-1) if flip[i] else theirs
-        assert torch.allclose(ours[i], theirs, atol=2e-5)
-
-
-def test_cut_out_of_everything_is_the_picture():
-    x = torch.rand(3, 2, 9, 7)
-    whole = geometry.whole_boxes(x, 9, 7)
-    assert torch.allclose(geometry.cut_out(x, whole, torch.zeros(3, dtype=torch.bool), (9, 7)), x, atol=1e-5)
-
-
 def maps(angle=0.0, zoom=1.0, shear=0.0, shift=(0.0, 0.0), aspect=1.0):
     one = torch.tensor([1.0])
     return geometry.affine(one * angle, one * zoom, one * shear, torch.tensor([shift]), aspect)
