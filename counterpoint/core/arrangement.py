@@ -72,6 +72,17 @@ def _joined(x: Tensor, blocks: Sequence[int], size: int) -> Tensor:
     return torch.cat([x[block * size : (block + 1) * size] for block in blocks])
 
 
+def below_each_other(each: Sequence[Tensor]) -> Tensor:
+    """`torch.cat`, without a copy where tensors lie so in memory already, as views of pictures do; then it is of the same memory."""
+    first, storage, place = each[0], each[0].untyped_storage().data_ptr(), each[0].storage_offset()
+    for x in each:
+        here = x.is_contiguous() and not x.requires_grad and x.dtype == first.dtype and x.shape[1:] == first.shape[1:]
+        if not here or x.untyped_storage().data_ptr() != storage or x.storage_offset() != place:
+            return torch.cat(list(each))
+        place += x.numel()
+    return first.data.as_strided((sum(map(len, each)), *first.shape[1:]), first.stride(), first.storage_offset())
+
+
 def arrangement(rows: Rows) -> Arrangement | None:
     """How rows are stacked, where it is known; rows that were picked, gathered, or made of tokens are not."""
     view = rows.keys.get("view")

@@ -48,10 +48,11 @@ class Pixels(nn.Module):
             self.register_buffer(name, given.expand(count).clone().view(-1, *[1] * (len(modality.shape) - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        full = FULL.get(x.dtype)
-        x = x.to(self.mean.dtype)
-        x = x if full is None else x / full  # pictures that views made are in [0, 1] already: a pass over all pixels less
-        return (x - self.mean).div_(self.std).contiguous(memory_format=LAST[x.dim() - 2])
+        scale = (self.std * FULL.get(x.dtype, 1.0)).reciprocal()
+        x = torch.addcmul(-self.mean / self.std, x.to(self.mean.dtype), scale)
+        if x.dim() == 4 and torch.is_autocast_enabled(x.device.type):  # as the first layer would; then the order is of half as many bytes
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return x.contiguous(memory_format=LAST[x.dim() - 2])
 
 
 class Entry(nn.Module):
@@ -63,7 +64,7 @@ class Entry(nn.Module):
         self.norm = _NORM[axes](width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.conv(x)))
+        return functional.relu(self.norm(self.conv(x)), inplace=True)  # a norm keeps what it was given, not what it gives
 
 
 class Residual(nn.Module):
@@ -82,8 +83,8 @@ class Residual(nn.Module):
             self.skip = nn.Sequential(pool, conv(width_in, width, 1, bias=False), norm(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.second_norm(self.second(functional.relu(self.first_norm(self.first(x)))))
-        return functional.relu(inner + self.skip(x))
+        inner = self.second_norm(self.second(functional.relu(self.first_norm(self.first(x)), inplace=True)))
+        return functional.relu(inner.add_(self.skip(x)), inplace=True)
 
 
 class Stages(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from counterpoint.core.arrangement import mark_stacked
+from counterpoint.core.arrangement import below_each_other, mark_stacked
 from counterpoint.core.errors import OptionError, RequirementError, nearest
 from counterpoint.core.recipe import Graph, Modality, Rows, Spec, View
 
@@ -30,7 +30,7 @@ def encode(backbone: nn.Module, fields: Sequence[Mapping[str, Any]], modality: s
     pieces: dict[int, Tensor] = {}
     for members in groups.values():
         each = [fields[i][modality] for i in members]
-        rows = backbone(each[0] if len(each) == 1 else torch.cat(each))
+        rows = backbone(below_each_other(each))
         if len(groups) == 1:
             return cast(Tensor, rows)
         pieces.update(zip(members, rows.split([len(x) for x in each]), strict=True))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from counterpoint import pairs
-from counterpoint.core.arrangement import arrangement, mark_distinct
+from counterpoint.core.arrangement import arrangement, below_each_other, mark_distinct
 from counterpoint.core.recipe import Rows, Select, View
 from counterpoint.encoders.stacking import frame
 
@@ -86,3 +86,31 @@ def test_views_are_picked_by_slices_as_by_a_look(views):
     assert all(torch.equal(one.keys[k], two.keys[k]) for k in two.keys)
     assert arrangement(one).positions == tuple(two.keys["view"].unique().tolist())
     assert pairs.same(one, rows, {}).shape == (len(two), 12)
+
+
+def test_tensors_below_each_other_are_not_copied():
+    whole = torch.rand(7, 3, 2)
+    seen = below_each_other([whole[:2], whole[2:3], whole[3:]])
+    assert torch.equal(seen, whole) and seen.data_ptr() == whole.data_ptr()
+    alone = below_each_other([whole[2:5]])
+    assert torch.equal(alone, whole[2:5]) and alone.data_ptr() == whole[2:].data_ptr()
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        lambda x: [x[4:], x[:4]],  # the other way round
+        lambda x: [x[:3], x[4:]],  # a gap
+        lambda x: [x[:3], x[2:]],  # an overlap
+        lambda x: [x[:3], x[3:].clone()],
+        lambda x: [x[:3], x[3:].double()],
+        lambda x: [x[:3].transpose(1, 2), x[3:].transpose(1, 2)],
+        lambda x: [x.requires_grad_()[:3], x[3:]],
+    ],
+)
+def test_all_others_are(each):
+    x = torch.rand(7, 2, 2)
+    parts = each(x)
+    made = below_each_other(parts)
+    assert torch.equal(made, torch.cat(parts)) and made.data_ptr() != parts[0].data_ptr()
+    assert made.requires_grad is x.requires_grad

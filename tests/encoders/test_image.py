@@ -44,6 +44,14 @@ def test_pixels_are_normalised_by_the_figures_of_the_data() -> None:
         image.small_cnn(modality(mean=(0.1, 0.2)))
 
 
+def test_under_autocast_pixels_are_of_its_type_and_channels_last_at_once() -> None:
+    pixels, x = image.small_cnn(modality()).pixels, torch.rand(2, 3, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = pixels(x)
+    assert made.dtype == torch.bfloat16 and made.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(made, pixels(x).bfloat16())
+
+
 def test_resolution_is_halved_in_the_first_layer_and_between_stages() -> None:
     model = image.small_cnn(modality(side=32), channels=(8, 16, 24), stem=8)
     sizes = []
