@@ -66,8 +66,8 @@ def beta(x: Tensor, generator: Generator, alpha: float, rows: int, low: float = 
 
 
 def pieces(device: torch.device, items: int, values: int, most: int = 1 << 17) -> list[slice]:
-    """Slices of a batch of `items` with `values` numbers each that stay in a processor's cache while a chain of operations passes
-    over them; elsewhere the whole batch at once."""
-    count = -(-items * values // most) if device.type == "cpu" else 1
+    """Slices of a batch of `items` with `values` numbers each that stay in a processor's caches while a chain of operations passes
+    over them, `most` numbers for each thread; elsewhere the whole batch at once."""
+    count = -(-items * values // (most * torch.get_num_threads())) if device.type == "cpu" else 1
     step = max(1, -(-items // max(count, 1)))
     return [slice(start, min(start + step, items)) for start in range(0, items, step)]
