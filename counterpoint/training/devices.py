@@ -1,10 +1,12 @@
-"""On what a run computes and how it is told to stop: devices, precision, launch by Lightning Fabric; the first Ctrl-C as a wish."""
+"""On what a run computes and how it is told to stop: devices, precision, launch by Lightning Fabric; memory; the first Ctrl-C as a wish."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +51,32 @@ def _bfloat16_pays(settings: Settings, kinds: set[str]) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return has and settings.accelerator in ("auto", "cpu") and kinds <= {"image", "audio"}
+
+
+def _allocator() -> Any:
+    """C's allocator where it is glibc's, else None."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
+
+
+@contextmanager
+def kept_memory(device: torch.device) -> Iterator[None]:
+    """Inside, what a step on a processor frees is kept for the next one, up to 1 GiB; at the end it is given back.
+
+    By itself glibc's allocator gives large pieces back to the system again and again, and new pages must be waited for: up to 8 % of the
+    time (`python benchmarks/training.py`, CHANNELS=16,32). It keeps these bounds for the rest of the process.
+    """
+    library = _allocator() if device.type == "cpu" else None
+    if library is not None:
+        library.mallopt(ctypes.c_int(-3), ctypes.c_int(32 << 20))  # M_MMAP_THRESHOLD: the largest there may be
+        library.mallopt(ctypes.c_int(-1), ctypes.c_int(1 << 30))  # M_TRIM_THRESHOLD
+    try:
+        yield
+    finally:
+        if library is not None:
+            library.malloc_trim(ctypes.c_size_t(0))
 
 
 @contextmanager

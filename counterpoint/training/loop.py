@@ -19,7 +19,7 @@ from counterpoint.core.errors import OptionError, RunError
 from counterpoint.core.recipe import Batch, Part, Progress, Recipe, Rows, Stage, Update, match, value_of
 from counterpoint.core.values import warmup_cosine
 from counterpoint.training import distributed, health, state
-from counterpoint.training.devices import fabric_of, interruptible
+from counterpoint.training.devices import fabric_of, interruptible, kept_memory
 from counterpoint.training.feed import Beside, Feed, Place
 from counterpoint.training.metrics import Metrics
 from counterpoint.training.settings import Settings
@@ -119,7 +119,7 @@ class Training:
 
         Ctrl-C or SIGTERM ends it after the step under way, with a checkpoint; a second one at once.
         """
-        with interruptible() as asked:
+        with interruptible() as asked, kept_memory(self.fabric.device):
             self._fit(on_step, asked)
 
     def _fit(self, on_step: Callable[[Training, dict[str, Any]], None] | None, asked: list[int]) -> None:

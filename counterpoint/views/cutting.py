@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
         each = x.device.type == "cpu" and cut.size[0] * cut.size[1] >= LARGE and (x.dtype == torch.uint8 or shrinks)
         whole = whole and each
         road = (_each if each else _filtered if shrinks else _sampled)(x, cut)
-        plan.append((road, colour.painter(cut.brush, 1.0 if each else colour.full(x))))
+        plan.append((road, colour.painter(cut.brush, colour.full(x))))
     made = [_empties(len(cut.boxes) // b, (b, c, *cut.size), x.device) for cut in cuts]
     for i in draw.pieces(x.device, b, c * max(cut.size[0] * cut.size[1] for cut in cuts)):
         source = x[i] if whole else x[i].float()
@@ -59,25 +60,26 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
 
 
 def _empties(count: int, shape: tuple[int, ...], device: torch.device) -> list[Tensor]:
-    """float32 tensors in one piece of memory: C's allocator keeps one for the next batch, where it would give two back to the system and
-    wait for new pages (a quarter of the time). `data`: autograd follows each by itself."""
+    """float32 tensors, in one piece of memory where that is at most 32 MiB: C's allocator keeps such a piece for the next batch, where it
+    would give two back to the system and wait for new pages (a quarter of the time). `data`: autograd follows each by itself."""
+    if 4 * count * math.prod(shape) > 1 << 25:
+        return [torch.empty(shape, device=device) for _ in range(count)]
     return [one.data for one in torch.empty(count, *shape, device=device)]
 
 
 def _each(x: Tensor, cut: Cut) -> Road:
-    """One resize per item; in [0, 1]."""
+    """One resize per item."""
     boxes, flip = cut.boxes.long().tolist(), cut.flip.tolist()
 
     def road(source: Tensor, i: slice) -> Tensor:
         first = i.start % len(x)
-        source = x[first : first + i.stop - i.start]
-        source = source if x.dtype == torch.uint8 else colour.floats(source)
-        out = torch.empty(*source.shape[:2], *cut.size, dtype=source.dtype)
-        for k, ((top, left, height, width), turned) in enumerate(zip(boxes[i], flip[i], strict=True)):
-            piece = source[k : k + 1, :, top : top + height, left : left + width]
+        source, made = x[first : first + i.stop - i.start], []
+        source = source if x.dtype == torch.uint8 else source.float()
+        for picture, (top, left, height, width), turned in zip(source.split(1), boxes[i], flip[i], strict=True):
+            piece = picture[:, :, top : top + height, left : left + width]
             piece = F.interpolate(piece, size=cut.size, mode="bilinear", antialias=True)
-            out[k] = piece[0].flip(-1) if turned else piece[0]
-        return colour.floats(out)
+            made.append(piece.flip(-1) if turned else piece)
+        return (made[0] if len(made) == 1 else torch.cat(made)).float()
 
     return road
 
