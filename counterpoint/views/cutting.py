@@ -115,16 +115,16 @@ def _sampled(x: Tensor, cut: Cut) -> Road:
 
     def road(source: Tensor, i: slice) -> Tensor:
         grid = torch.addcmul(along[i], down[i], second).view(-1, height, width, 2)
-        return F.grid_sample(source, grid, align_corners=False, padding_mode="border")
+        return F.grid_sample(source, grid, align_corners=False)  # no place is beyond the border
 
     return road
 
 
-def _places(sides: Tensor, pixels: int, count: int, sign: Tensor | float = 1.0) -> Tensor:
+def _places(sides: Tensor, pixels: int, count: int, sign: Tensor | None = None) -> Tensor:
     """(b, count) in [−1, 1]: the centres of `count` equal pieces of each side (start, length), from the far end where `sign` is −1; nothing
     outside the side is looked at, so that a crop is a crop."""
-    half = sides[:, 1:] / pixels
-    middle = sides[:, :1] * (2.0 / pixels) + half - 1.0
-    steps = (torch.arange(count, device=sides.device) * 2 + 1) / count - 1.0
+    half = sides[:, 1:] * (1.0 / pixels)
+    middle = torch.add(half, sides[:, :1], alpha=2.0 / pixels).sub_(1.0)
+    steps = torch.linspace(1.0 / count - 1.0, 1.0 - 1.0 / count, count, device=sides.device)
     edge = half - 1.0 / pixels
-    return (half * sign * steps).clamp_(-edge, edge).add_(middle)
+    return ((half if sign is None else half * sign) * steps).clamp_(-edge, edge).add_(middle)
