@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError
+from counterpoint.core.similarity.precision import full_precision
 from counterpoint.views import draw
 
 Space = Literal["linear", "hsv"]
@@ -169,6 +170,7 @@ def jitter(
     return Jitter(matrix, shade, turns, pale * before * weights, early[:, 0]), keys
 
 
+@full_precision
 def painted(x: Tensor, made: Jitter) -> Tensor:
     """A whole batch (b, c, h, w) painted."""
     x, out = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)

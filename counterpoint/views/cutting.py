@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from counterpoint.core.errors import DataError
+from counterpoint.core.similarity.precision import full_precision
 from counterpoint.views import colour, draw, geometry
 
 LARGE = 64 * 64  # views with this many pixels cost more than a call for each of them
@@ -31,6 +33,7 @@ class Cut:
     brush: colour.Jitter | None = None
 
 
+@full_precision
 def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
     """For each cut its views (b, c, *size) of x (b, c, h, w): the boxes resized by bilinear interpolation; float32 in [0, 1].
 
@@ -41,6 +44,8 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
     """
     geometry.data_only(x)
     b, c, height, width = x.shape
+    if b == 0:
+        raise DataError("an empty batch was given; views need at least one item")
     plan: list[tuple[Road, Paint]] = []
     whole = True
     for cut in cuts:

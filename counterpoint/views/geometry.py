@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError, OptionError
+from counterpoint.core.similarity.precision import full_precision
 from counterpoint.views import draw
 
 ATTEMPTS = 10  # as many proposals as torchvision makes before it falls back to the central crop
@@ -69,6 +70,7 @@ def whole_boxes(x: Tensor, height: int, width: int) -> Tensor:
     return torch.tensor([0.0, 0.0, height, width], device=x.device).expand(len(x), 4)
 
 
+@full_precision
 def affine(angle: Tensor, zoom: Tensor, shear: Tensor, shift: Tensor, aspect: float = 1.0) -> Tensor:
     """(b, 2, 3) maps view → original: scaled by `zoom`, sheared, turned by `angle` (radians), moved by `shift` (b, 2) in half widths.
 

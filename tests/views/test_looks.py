@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from counterpoint import views
+from counterpoint.core.errors import DataError
 from counterpoint.core.options import use
 from counterpoint.views import image, looks
 
@@ -60,3 +61,20 @@ def test_a_preset_and_a_recipe_make_the_same_views():
     batch = Batch({"x": x}, {"item": torch.arange(12)})
     recipes = views.two(batch, G().manual_seed(5), Progress(), transform=use(image.simclr, size=8))
     assert all(torch.equal(a, view.fields["x"]) for a, view in zip(made, recipes, strict=True))
+
+
+@pytest.mark.parametrize(
+    "part", [MANY, use(image.simclr, size=8, space="hsv"), use(image.simclr, size=64), use(image.warp, brightness=0.4)]
+)
+def test_autocast_changes_nothing(part):
+    """Views are of data: a loop that makes them where its network computes in bfloat16 gets the same."""
+    x = pictures()
+    expected = part(x, G().manual_seed(2))[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = part(x, G().manual_seed(2))[0]
+    assert made.dtype == torch.float32 and torch.equal(made, expected)
+
+
+def test_an_empty_batch_is_one_line():
+    with pytest.raises(DataError, match="at least one item"):
+        looks.together((MANY, MANY), pictures()[:0], G())

@@ -16,7 +16,7 @@ _LN2 = log(2.0)
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """A function of scores, which are its first argument, without autocast."""
+    """A function of scores, or of pictures, which are its first argument, without autocast."""
 
     @wraps(function)
     def wide(*args: P.args, **kwargs: P.kwargs) -> R:
