@@ -2,9 +2,10 @@
 
 Every contender makes two views of the same items with the same law: crop, flip, colour jitter, grey (no blur; strength 0.5 at
 32 × 32, 1.0 at 224 × 224). One thing differs: by default we turn the hue linearly (YIQ), the peers in HSV; the line "hue in HSV"
-is the law of the peers exactly. Contenders take turns for several rounds; the best round of each counts, so that a busy machine harms
-all alike. Two figures: items per second of wall time with all threads, and items per second of processor time ("per core"),
-which other programs on the machine disturb less. A peer that is not installed is left out by name.
+is the law of the peers exactly. "Plain calls" is what stands without numba. Contenders take turns for several rounds; the best
+round of each counts, so that a busy machine harms all alike. Two figures: items per second of wall time with all threads, and items
+per second of processor time ("per core"), which other programs on the machine disturb less. A peer that is not installed is left
+out by name.
 
 Prints a table, writes benchmarks/results/views.json.
 """
@@ -28,6 +29,7 @@ import torch
 
 from counterpoint import views
 from counterpoint.core.options import use
+from counterpoint.views import kernels
 
 warnings.filterwarnings("ignore")
 Run = Callable[[], object]
@@ -40,10 +42,18 @@ def pictures(n: int, size: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1).mul(255).to(torch.uint8)
 
 
-def ours(x: torch.Tensor, size: int, strength: float, space: str = "linear") -> Run:
+def ours(x: torch.Tensor, size: int, strength: float, space: str = "linear", compiled: bool = True) -> Run:
     colours = {"brightness": 0.8 * strength, "contrast": 0.8 * strength, "saturation": 0.8 * strength, "hue": 0.2 * strength}
     made, generator = views.preset("image", "simclr", size=size, space=space, **colours), G().manual_seed(0)
-    return lambda: made(x, generator)
+
+    def plainly() -> object:
+        chosen, kernels.chosen = kernels.chosen, lambda device: False
+        try:
+            return made(x, generator)
+        finally:
+            kernels.chosen = chosen
+
+    return (lambda: made(x, generator)) if compiled else plainly
 
 
 def lightly(x: torch.Tensor, size: int, strength: float) -> Run:
@@ -105,6 +115,10 @@ def images(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
         x = pictures(batch, size)
         contenders: dict[str, tuple[Run, int]] = {"counterpoint": (ours(x, size, strength), batch)}
         contenders["counterpoint, hue in HSV"] = (ours(x, size, strength, "hsv"), batch)
+        if kernels.chosen(x.device):
+            contenders["counterpoint, plain calls"] = (ours(x, size, strength, compiled=False), batch)
+        else:
+            print("numba is left out: counterpoint makes plain calls")
         for peer, items in ((lightly, few), (torchvision, few), (kornia, batch)):
             try:
                 contenders[peer.__name__] = (peer(x[:items], size, strength), items)
@@ -233,7 +247,7 @@ def bars(speeds: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, 
     """What was asked of our views beside what was measured, for each way to turn the hue."""
     found: dict[str, dict[str, Any]] = {}
     small, large = speeds.get("simclr 32x32", {}), speeds.get("simclr 224x224", {})
-    for ours_ in ("counterpoint", "counterpoint, hue in HSV"):
+    for ours_ in (name for name in small if name.startswith("counterpoint")):
         rows = {
             "32x32, items/s, 30,000 asked": small.get(ours_, {}).get("items_per_second"),
             "32x32, over lightly per core, 40 asked": _over(small, ours_, "lightly"),
@@ -271,7 +285,7 @@ def main() -> None:
             print(f"  {name:45}{row['items_per_second']:>12,.0f}{row['per_core']:>11,.0f}{ratio:>11.1f}")
     for kind, sizes in linear.items():
         print(f"{kind}: " + "; ".join(f"{r['items']:,} items {r['processor_seconds']} s, {r['added_mebibytes']} MiB" for r in sizes))
-    names = ("counterpoint", "torch", "torchvision", "lightly", "kornia", "torchio", "audiomentations", "torch-geometric")
+    names = ("counterpoint", "torch", "numba", "torchvision", "lightly", "kornia", "torchio", "audiomentations", "torch-geometric")
     versions = {}
     for name in names:
         try:

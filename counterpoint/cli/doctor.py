@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-FOR_USERS = ("image", "text", "decoding", "data", "graph", "audio", "volume", "index", "report", "demo")  # extras that are listed
+FOR_USERS = ("image", "text", "decoding", "data", "graph", "audio", "volume", "index", "fast", "report", "demo")  # extras that are listed
 
 
 def _wanted() -> dict[str, list[str]]:

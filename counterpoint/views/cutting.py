@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from counterpoint.core.errors import DataError
 from counterpoint.core.similarity.precision import full_precision
-from counterpoint.views import colour, draw, geometry
+from counterpoint.views import colour, draw, geometry, kernels
 
 LARGE = 64 * 64  # views with this many pixels cost more than a call for each of them
 Road = Callable[[Tensor, slice], Tensor]  # (pictures as floats in their own units, whose rows of a cut) → their views
@@ -23,7 +23,7 @@ Paint = Callable[[Tensor, slice, Tensor], None]  # (views, which rows they are, 
 class Cut:
     """What k views show of each of b pictures: rows 0 … b − 1 are the first view's.
 
-    boxes: (k·b, 4) pixels: top, left, height, width.   flip: (k·b,) mirrored left to right.   size: (height, width) of a view.
+    boxes: (k·b, 4) whole pixels: top, left, height, width.   flip: (k·b,) mirrored left to right.   size: (height, width) of a view.
     brush: the colours of k·b views; none leaves them.
     """
 
@@ -40,12 +40,18 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
     Where a box is larger than the view, the mean over the covered pixels is needed, or fine detail turns into noise ("antialias");
     the result equals PIL's and torchvision's antialiased resize. Three roads to the same numbers: where no box can be larger, one
     sampling grid; otherwise two batched matrix products with one triangle filter per item; and for large pictures on a processor
-    torch's own resize, a call for each item, which touches only the pixels of its box (and bytes as bytes, rounded to 1/255).
+    torch's own resize, a call for each item, which touches only the pixels of its box (and bytes as bytes, rounded to 1/255). On a
+    processor where numba is installed, kernels.py in the place of all three.
     """
     geometry.data_only(x)
     b, c, height, width = x.shape
     if b == 0:
         raise DataError("an empty batch was given; views need at least one item")
+    made = [_empties(len(cut.boxes) // b, (b, c, *cut.size), x.device) for cut in cuts]
+    if kernels.chosen(x.device):
+        for cut, views in zip(cuts, made, strict=True):
+            kernels.cut_out(x, cut.boxes, cut.flip, cut.brush, colour.full(x), views)
+        return made
     plan: list[tuple[Road, Paint]] = []
     whole = True
     for cut in cuts:
@@ -54,7 +60,6 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
         whole = whole and each
         road = (_each if each else _filtered if shrinks else _sampled)(x, cut)
         plan.append((road, colour.painter(cut.brush, colour.full(x))))
-    made = [_empties(len(cut.boxes) // b, (b, c, *cut.size), x.device) for cut in cuts]
     for i in draw.pieces(x.device, b, c * max(cut.size[0] * cut.size[1] for cut in cuts)):
         source = x[i] if whole else x[i].float()
         for (road, paint), views in zip(plan, made, strict=True):

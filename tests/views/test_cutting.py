@@ -7,6 +7,7 @@ from counterpoint.views import colour, geometry
 from counterpoint.views.cutting import Cut, cut_out
 
 G = torch.Generator
+pytestmark = pytest.mark.usefixtures("way")
 
 
 def boxes(n, height, width, area=(0.08, 1.0), ratio=(0.75, 4 / 3), seed=0):

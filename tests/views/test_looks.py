@@ -9,6 +9,7 @@ from counterpoint.core.options import use
 from counterpoint.views import image, looks
 
 G = torch.Generator
+pytestmark = pytest.mark.usefixtures("way")
 MANY = use(image.simclr, size=8, upside=0.3, blur=0.5, solarise=0.3)
 
 
