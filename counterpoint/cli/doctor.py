@@ -76,7 +76,7 @@ def _try(name: str, test: Callable[[], str]) -> dict[str, Any]:
 
 
 def _tests() -> dict[str, Callable[[], str]]:
-    return {"loss against a loop": _loss, "a small run": _run, "methods load": _methods}
+    return {"loss against a loop": _loss, "views of pictures": _views, "a small run": _run, "methods load": _methods}
 
 
 def _loss() -> str:
@@ -94,6 +94,21 @@ def _loss() -> str:
     if abs(got - wanted) > 1e-4 * abs(wanted):
         raise ArithmeticError(f"{got} and should be {wanted}")
     return f"{got:.6f}, float64 by hand {wanted:.6f}"
+
+
+def _views() -> str:
+    """A crop, mirrored, against the pixels of the picture; by the compiled kernels where numba is installed."""
+    import torch
+
+    from counterpoint.views import cutting, kernels
+
+    x = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    cut = cutting.Cut(torch.tensor([[1.0, 2.0, 6.0, 5.0]] * 2), torch.tensor([True, False]), (6, 5))
+    off = float((cutting.cut_out(x, [cut])[0][0] - torch.stack([x[0, :, 1:7, 2:7].flip(-1), x[1, :, 1:7, 2:7]])).abs().max())
+    if off > 1e-5:
+        raise ArithmeticError(f"pixels are off by {off}")
+    way = "compiled by numba" if kernels.chosen(x.device) else "plain calls; faster with: pip install 'counterpoint[fast]'"
+    return f"a crop is the pixels of the picture to {off:.0e} ({way})"
 
 
 def _run() -> str:

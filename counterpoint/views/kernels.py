@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,12 @@ def chosen(device: torch.device) -> bool:
 
 @lru_cache(maxsize=1)
 def _installed() -> bool:
-    return find_spec("numba") is not None
+    """Whether numba is there and works: it refuses to be imported beside a NumPy that is newer than it knows."""
+    try:
+        import_module("numba")
+    except ImportError:
+        return False
+    return True
 
 
 def cut_out(x: Tensor, boxes: Tensor, flip: Tensor, brush: Jitter | None, full: float, views: Sequence[Tensor]) -> None:

@@ -150,7 +150,7 @@ def test_doctor():
     said = command("doctor", "--json")
     found = json.loads(said.out)
     assert said.code == 0, said.out
-    assert {t["name"] for t in found["tests"]} == {"loss against a loop", "a small run", "methods load"}
+    assert {t["name"] for t in found["tests"]} == {"loss against a loop", "views of pictures", "a small run", "methods load"}
 
 
 def test_version_and_help():

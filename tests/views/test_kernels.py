@@ -148,13 +148,18 @@ def test_no_box_reads_beyond_the_picture(box, size):
     assert ((view - 0.25).abs() < 1e-6).logical_or(view.isnan()).all()
 
 
-def test_without_numba_the_plain_calls_stand(monkeypatch):
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+@pytest.mark.parametrize("said", ["No module named 'numba'", "Numba needs NumPy 2.4 or less. Got NumPy 2.9."])
+def test_without_a_numba_that_works_the_plain_calls_stand(monkeypatch, said):
+    def fails(name):
+        raise ImportError(said)
+
+    monkeypatch.setattr(kernels, "import_module", fails)
     kernels._installed.cache_clear()
     try:
         assert not kernels.chosen(torch.device("cpu"))
         x = pictures((4, 3, 8, 8))
         assert cut_out(x, [drawn(x.shape, (8, 8))])[0][0].shape == (4, 3, 8, 8)
     finally:
+        monkeypatch.undo()
         kernels._installed.cache_clear()
-    assert not kernels.chosen(torch.device("meta"))
+    assert kernels.chosen(torch.device("cpu")) and not kernels.chosen(torch.device("meta"))
