@@ -23,6 +23,12 @@ def lengths(x: Tensor) -> Tensor:
 
 def at(x: Tensor, places: Tensor) -> Tensor:
     """x (b, c, t) read at real-valued places (b, t') with linear interpolation; NaN places, and NaN neighbours, give NaN."""
+    cut = draw.pieces(x.device, len(x), x.shape[1] * places.shape[1], 1 << 20)
+    if len(cut) > 1:  # memory for a piece at a time
+        found = torch.empty(*x.shape[:2], places.shape[1], device=x.device, dtype=torch.result_type(x, places))
+        for i in cut:
+            found[i] = at(x[i], places[i])
+        return found
     t = x.shape[2]
     low = places.nan_to_num(0.0).floor().clamp(0, t - 1)
     high = (low + 1).clamp(max=t - 1)

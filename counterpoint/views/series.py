@@ -111,13 +111,15 @@ def permutation(x: Tensor, generator: Generator, *, pieces: Count = 4) -> tuple[
     ends = lengths(x)
     count = ends.clamp(min=1, max=pieces)[:, None]
     size = (ends[:, None] // count).clamp(min=1)
-    time, number = steps(x).long(), torch.arange(pieces, device=x.device)
+    time, number = torch.arange(x.shape[2], device=x.device), torch.arange(pieces, device=x.device)
     lot = draw.uniform(x, generator, 0.0, 1.0, len(x), pieces)
     order = torch.where(number < count, lot, 2.0 + number).argsort(1)  # pieces that are not there keep their number
-    which = (time // size).clamp(max=pieces - 1)
-    moved = order.gather(1, which) * size + time % size
-    places = torch.where(time < (size * count).minimum(ends[:, None]), moved, time)
-    return x.gather(2, places[:, None].expand(-1, x.shape[1], -1)), {"order": order}
+    view = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for i in draw.pieces(x.device, len(x), x.shape[1] * x.shape[2], 1 << 20):  # whole numbers of 8 bytes for every place
+        moved = order[i].gather(1, (time // size[i]).clamp(max=pieces - 1)) * size[i] + time % size[i]
+        places = torch.where(time < (size[i] * count[i]).minimum(ends[i, None]), moved, time)
+        view[i] = x[i].gather(2, places[:, None].expand(-1, x.shape[1], -1))
+    return view, {"order": order}
 
 
 def drop(x: Tensor, generator: Generator, *, share: Share = 0.2) -> tuple[Tensor, Keys]:
