@@ -24,7 +24,7 @@ def nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1)
     temperature: t > 0, a number or a scalar tensor that may learn.
     """
     scores, pairs = _two_views("nt_xent", first, second, temperature)
-    return similarity.contrast(scores, pairs).mean()
+    return _mean(similarity.contrast(scores, pairs))
 
 
 def decoupled_nt_xent(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.1) -> Tensor:
@@ -64,7 +64,11 @@ def clip(first: Tensor, second: Tensor, *, temperature: float | Tensor = 0.07) -
     n = len(first)
     rows, columns = similarity.unit(torch.cat([first, second])).split(n) if n else (first, second)  # one call for both
     scores = Scores(rows, columns, _scale("clip", temperature), bounded=True)
-    return similarity.two_way_contrast(scores, _of_two_sides(n)).mean()
+    return _mean(similarity.two_way_contrast(scores, _of_two_sides(n)))
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean() if len(values) else values.sum()  # of no rows 0, with a graph
 
 
 def _two_views(name: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Scores, Pairs]:
