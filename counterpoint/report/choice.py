@@ -9,8 +9,14 @@ from counterpoint.report import words
 from counterpoint.report.folder import Folder
 
 FIGURES = {
-    "label_preservation": ("Label kept", "Share of views whose nearest items, their own left out, vote for the item's label."),
-    "recognised": ("Recognised", "Share of views whose nearest item is their own."),
+    "least_label_preservation": (
+        "Label kept",
+        "Share of views whose nearest items, their own left out, vote for the item's label; of the law that keeps it least.",
+    ),
+    "least_recognised": (
+        "Recognised",
+        "Share of views that are nearer to their own item than to any of 100 others; of the law that is recognised least.",
+    ),
     "between_views": ("Likeness", "Likeness of two views of an item: 1 the same, 0 as unlike as views of any two items."),
     "overlap": ("Overlap", "Share of views that are nearer to another item's view than to their own item's other one."),
     "connectivity": ("Connected", "Share of the items in the largest group that overlapping views join."),

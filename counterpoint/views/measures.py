@@ -7,12 +7,13 @@ different items overlap, so that a path of overlapping views leads from item to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from counterpoint.core.errors import DataError
 from counterpoint.core.options import Part
@@ -20,10 +21,11 @@ from counterpoint.core.recipe import Graph
 from counterpoint.views import graph
 from counterpoint.views.features import describe
 from counterpoint.views.ready import Preset
-from counterpoint.views.sampling import codes, sample
+from counterpoint.views.sampling import at_least_one, codes, part_of, sample, seeded
 
 Features = Callable[[Any], Tensor]
 LEAST, MOST = 8, 4  # items; views of a preset that are looked at
+OTHERS = 100  # items that a view is told apart from, so that the share does not depend on how many there are
 
 
 def measure(
@@ -45,20 +47,22 @@ def measure(
     data set nor the preset says it.   items: size of the sample.   neighbours: k of the nearest neighbours.
     features: a function of a batch, for example a trained encoder; simple numbers of the kind where none.   seed: of the sample.
 
-    Returns (all between 0 and 1 but the counts):
-    similarity:           mean cosine of a view and its original, less that of a view and another item's original, over 1 − the latter.
+    Returns (shares, but for the counts and the first two, which are at most 1 and around 0 where a view is as far as another item):
+    similarity:           mean cosine of a view and its original, less that of views and all other items' originals, over 1 − the latter.
     between_views:        the same between two views of an item.
-    recognised:           share of views whose nearest original is their own.
+    recognised:           share of views that are nearer to their own original than to any of 100 others (of all, where there are fewer).
+    least_recognised:     that of the view, of those that the preset makes, which is recognised least.
     label_preservation:   share of views whose k nearest originals, its own left out, vote for the item's label; none without labels.
+    least_label_preservation: that of the view, of those that the preset makes, which keeps it least.
     label_reference:      the same for the originals themselves: what the features allow.
+    label_majority:       share of the commonest label: what a vote reaches that sees nothing.
     overlap:              share of views that are nearer to a view of another item than to their own item's other view.
     connectivity:         share of the items in the largest part of the graph that these overlaps make.
     parts:                number of parts of that graph.
     links_within_label:   share of its links between items of one label; label_chance is that of pairs at random.
     """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
-        raise DataError(f"neighbours = {neighbours!r} was given; it is a number of items, at least 1")
-    generator = Generator().manual_seed(seed)
+    preset, generator = part_of(preset), seeded(seed)
+    at_least_one("neighbours", neighbours)
     found = sample(data, preset, kind, items, generator, afford=True)
     if len(found) < LEAST:
         raise DataError(f"{len(found)} items were given; measuring views needs at least {LEAST}")
@@ -69,8 +73,16 @@ def measure(
 
     def rows(x: Any) -> Tensor:
         numbers = features(x) if features else described(x, found.kind, padding)
+        numbers = torch.from_numpy(numbers) if isinstance(numbers, np.ndarray) else numbers
+        if not isinstance(numbers, Tensor) or numbers.dim() != 2 or len(numbers) != len(found) or not bool(numbers.isfinite().all()):
+            shape = f" of shape {tuple(numbers.shape)}" if isinstance(numbers, Tensor) else ""
+            raise DataError(
+                f"features gave a {type(numbers).__name__}{shape}; it is ({len(found)}, width) finite numbers, a row for each item"
+            )
         return torch.nn.functional.normalize(numbers.detach().float().cpu(), dim=1)  # so that labels and places need not move
 
+    if features is not None and not callable(features):
+        raise DataError(f"features = {features!r} was given; it is a function of a batch")
     views = [rows(graph.applied(part, found.x, generator)[0]) for part in transforms[:MOST]]
     return _figures(rows(found.x), views if len(views) > 1 else views * 2, known, neighbours)
 
@@ -87,28 +99,46 @@ def described(x: Any, kind: str, padding: int = 0) -> Tensor:
 
 def _figures(original: Tensor, views: list[Tensor], codes: Tensor | None, k: int) -> dict[str, Any]:
     n = len(original)
-    other = torch.arange(n).roll(n // 2)
     own = torch.stack([(v * original).sum(1).mean() for v in views]).mean()
-    stranger = torch.stack([(v * original[other]).sum(1).mean() for v in views]).mean()
+    every = torch.stack([v.double().sum(0) @ original.double().sum(0) for v in views]).mean() / n
+    stranger = ((every - own) / (n - 1)).float()  # the mean over all pairs of a view and another item
     pair = (views[0] * views[1]).sum(1).mean()
     apart = (1.0 - stranger).clamp(min=1e-6)
-    nearest = [nearest_rows(v, original, k + 1) for v in views]
-    places = torch.arange(n)
+    told = [_told_apart(v, original) for v in views]
     found: dict[str, Any] = {
         "items": n,
         "similarity": float((own - stranger) / apart),
         "between_views": float((pair - stranger) / apart),
-        "recognised": float(torch.stack([(near[:, 0] == places).float().mean() for near in nearest]).mean()),
-        "label_preservation": None,
-        "label_reference": None,
+        "recognised": sum(told) / len(told),
+        "least_recognised": min(told),
+        **dict.fromkeys(("label_preservation", "least_label_preservation", "label_reference", "label_majority")),
     }
     if codes is not None:
         known = codes >= 0
-        votes = [_vote(near, codes, k) for near in nearest]
-        reference = _vote(nearest_rows(original, original, k + 1), codes, k)
-        found["label_preservation"] = float(torch.stack([(v == codes)[known].float().mean() for v in votes]).mean())
-        found["label_reference"] = float((reference == codes)[known].float().mean())
+
+        def right(rows: Tensor) -> float:
+            return float((_vote(nearest_rows(rows, original, k + 1), codes, k) == codes)[known].float().mean())
+
+        kept = [right(v) for v in views]
+        found["label_preservation"], found["least_label_preservation"] = sum(kept) / len(kept), min(kept)
+        found["label_reference"], found["label_majority"] = right(original), float(codes[known].bincount().max() / known.sum())
     return found | _graph(views, codes, k)
+
+
+def _told_apart(views: Tensor, original: Tensor) -> float:
+    """Chance that a view's own original is the nearest among itself and OTHERS of the n − 1 others, drawn without replacement: where r of
+    them are nearer, C(n − 1 − r, m) / C(n − 1, m)."""
+    others, places = len(original) - 1, torch.arange(len(original))
+    drawn = min(OTHERS, others)
+    nearer = torch.cat([
+        (scores > scores.gather(1, place[:, None])).sum(1)
+        for scores, place in ((views[place] @ original.T, place) for place in places.split(256))
+    ]).double()  # fmt: skip
+    rest = others - nearer
+    chance = (
+        torch.lgamma(rest + 1) - torch.lgamma((rest - drawn).clamp(min=0) + 1) - math.lgamma(others + 1) + math.lgamma(others - drawn + 1)
+    )
+    return float(torch.where(rest >= drawn, chance.exp(), 0.0).mean())
 
 
 def nearest_rows(rows: Tensor, others: Tensor, k: int) -> Tensor:

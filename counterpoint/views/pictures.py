@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Generator, Tensor
+from torch import Tensor
 
-from counterpoint.core.errors import DataError, need
+from counterpoint.core.errors import DataError, OptionError, need
 from counterpoint.core.options import Part
 from counterpoint.core.recipe import Graph
 from counterpoint.views import drawing, graph
 from counterpoint.views.ready import Preset
-from counterpoint.views.sampling import sample
+from counterpoint.views.sampling import part_of, sample, seeded
 
 
 class Picture(bytes):
@@ -58,10 +58,10 @@ def show(
     words: what the ids of a text say: a list by id, or a function of an id, "" for the padding; the ids themselves where none.
     seed: of items and views.
     """
-    if isinstance(items, bool) or not isinstance(items, int) or items < 1:
-        raise DataError(f"items = {items} was given; a picture shows at least one")
+    preset, generator = part_of(preset), seeded(seed)
+    if words is not None and not callable(words) and not isinstance(words, Sequence):
+        raise OptionError(f"words = {words!r} was given; it is a list of words by id, or a function of an id")
     need("matplotlib.figure", "report")
-    generator = Generator().manual_seed(seed)
     found = sample(data, preset, kind, items, generator)
     transforms = preset.sized(found.x) if isinstance(preset, Preset) else (preset, preset)
     small = preset.small if isinstance(preset, Preset) else 0

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from counterpoint.core.errors import DataError, LabelError
-from counterpoint.core.options import Part
+from counterpoint.core.errors import DataError, LabelError, OptionError
+from counterpoint.core.options import Part, use
 from counterpoint.core.recipe import Graph, Modality
 from counterpoint.views import checked
 from counterpoint.views.ready import Preset
@@ -38,12 +38,33 @@ class Sample:
         return len(self.chosen)
 
 
+def part_of(preset: Any) -> Preset | Part:
+    """A preset or a part, or a transform, as a part."""
+    if isinstance(preset, (Preset, Part)):
+        return preset
+    if callable(preset):
+        return use(preset)
+    raise OptionError(f"preset = {preset!r} was given; give views.preset(kind, name), or one transform, views.use(views.image.simclr, …)")
+
+
+def seeded(seed: Any) -> Generator:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise OptionError(f"seed = {seed!r} was given; it is a whole number")
+    return Generator().manual_seed(seed % (1 << 63))
+
+
+def at_least_one(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f"{name} = {value!r} was given; it is a whole number, at least 1")
+
+
 def sample(data: Any, preset: Preset | Part, kind: str | None, items: int, generator: Generator, *, afford: bool = False) -> Sample:
     """At most `items` items, drawn at random, looked through as `views.checked` does.
 
     data: a data set of one modality, a batch (items, …), or a graph as a mapping, PyTorch Geometric's Data or a core Graph.
     preset: says the kind where neither `kind` nor the data set does.   afford: fewer items where they are large.
     """
+    at_least_one("items", items)
     asked = kind or (preset.kind if isinstance(preset, Preset) else None)
     if isinstance(preset, Preset) and asked != preset.kind:
         raise DataError(f'kind = "{asked}" was given with {preset.kind} views; they must be of one kind')
@@ -84,24 +105,34 @@ def _of_graph(parts: Any, kind: str, items: int, generator: Generator) -> Sample
     if owner is None:
         chosen = _chosen(len(rows), items, generator)
         return Sample(Graph(parts, rows[chosen.to(rows.device)]), chosen, len(rows), kind)
-    count = int(owner.max()) + 1
-    chosen = _chosen(count, items, generator)
+    there, count = owner.unique().cpu(), int(owner.max()) + 1  # a graph without nodes cannot be looked at
+    chosen = there[_chosen(len(there), items, generator)]
     return Sample(Graph(parts, torch.isin(owner, chosen.to(owner.device)).nonzero()[:, 0]), chosen, count, kind)
 
 
 def codes(labels: Any, found: Sample) -> Tensor | None:
     """(b,) int64 labels of the sample (−1 unknown), from words or numbers, one per item of the whole; None where fewer than 8 are known."""
-    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if given.ndim != 1:
+    given = (
+        labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels, None if hasattr(labels, "dtype") else object)
+    )
+    if given.ndim != 1 or any(isinstance(one, (list, tuple, np.ndarray)) for one in given[:1]):
         raise LabelError(f"labels of shape {given.shape} were given; they are (items,), one for each")
     if len(given) != found.count:
         raise LabelError(f"{len(given)} labels were given for {found.count} items; there must be one for each")
-    if given.dtype.kind == "f":
-        given = np.where(np.isnan(given), -1, np.unique(given, return_inverse=True)[1])
-    if given.dtype.kind not in "iu":
-        given = np.unique(given.astype(str), return_inverse=True)[1]
-    known = torch.from_numpy(given.astype(np.int64))[found.chosen]
-    return known if int((known >= 0).sum()) >= 8 else None
+    said = np.array([_said(label) for label in given[found.chosen].tolist()])
+    known = np.full(len(said), -1)
+    known[said != ""] = np.unique(said[said != ""], return_inverse=True)[1]
+    return torch.from_numpy(known) if int((known >= 0).sum()) >= 8 else None
+
+
+def _said(label: Any) -> str:
+    """A label in words, none where it is unknown: −1, None, NaN, NA, an empty word."""
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    unknown = (
+        label is None or label == -1 or (isinstance(label, float) and math.isnan(label)) or type(label).__name__ in ("NAType", "NaTType")
+    )
+    return "" if unknown else str(label).strip()
 
 
 def _chosen(count: int, items: int, generator: Generator) -> Tensor:

@@ -21,7 +21,10 @@ def test_a_named_choice_says_its_reason() -> None:
 
 
 def test_what_was_measured_is_a_table() -> None:
-    rows = [{"name": "weak", "recognised": 0.987, "label_preservation": None, "kept": 1}, {"name": "strong", "recognised": 0.5}]
+    rows = [
+        {"name": "weak", "least_recognised": 0.987, "kept": 1},
+        {"name": "strong", "least_recognised": 0.5},
+    ]
     one, two = said({"a": {"name": "strong", "why": "w", "measured": rows}, "b": {"name": "weak", "why": "v"}})
     assert one["why"] == "W." and [title for title, _ in one["columns"]] == ["Recognised"]
     assert [(r["name"], r["taken"], r["cells"]) for r in one["rows"]] == [("weak", False, ["0.99"]), ("strong", True, ["0.50"])]

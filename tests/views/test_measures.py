@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from counterpoint import data, views
-from counterpoint.core.errors import DataError, LabelError
+from counterpoint.core.errors import DataError, LabelError, OptionError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Graph, Modality
 from counterpoint.views.features import describe
@@ -65,11 +65,12 @@ def test_choose_takes_the_strongest_that_keeps_the_label():
     x, labels = groups()
     choice = views.choose(x, labels, modality=Modality("array", (16,)))
     kept = {row["name"]: row["kept"] for row in choice.table}
+    assert all(row["least_label_preservation"] <= row["label_preservation"] for row in choice.table)
     assert kept[choice.name] >= 0.7 and choice.name in choice.why
     more = [row for row in choice.table if row["kept"] >= 0.7]
     assert choice.name == min(more, key=lambda r: r["between_views"])["name"]
     without = views.choose(x, modality=Modality("array", (16,)))
-    assert "nearest to their own item" in without.why
+    assert "nearer to their own item than to any of 100 others" in without.why
 
 
 def test_choose_falls_back_to_the_gentlest():
@@ -101,6 +102,75 @@ def test_features_of_text_ignore_padding_and_order():
     assert torch.allclose(rows[0], rows[1]) and not torch.allclose(rows[0], rows[2])
 
 
+def test_recognised_is_what_drawing_a_hundred_others_gives():
+    x, _ = groups(n=260)
+    made = views.measure(x, use(views.array.noise, scale=1.5), kind="array", features=lambda rows: rows)
+    assert 0.05 < made["recognised"] < 0.95
+
+    seen = []
+    views.measure(x, use(views.array.noise, scale=1.5), kind="array", features=lambda rows: seen.append(rows) or rows)
+    original, *others = (torch.nn.functional.normalize(rows.double(), dim=1) for rows in [seen[-1], *seen[:-1]])
+    assert len(others) == 2
+    lot, hits = G().manual_seed(3), []
+    for view in others:
+        scores = view @ original.T
+        for i in range(260):
+            rest = torch.cat([torch.arange(i), torch.arange(i + 1, 260)])
+            drawn = torch.stack([rest[torch.randperm(259, generator=lot)[:100]] for _ in range(20)])
+            hits.append((scores[i, drawn].amax(1) < scores[i, i]).double().mean())
+    assert made["recognised"] == pytest.approx(float(torch.stack(hits).mean()), abs=0.02)
+
+
+def test_recognition_does_not_depend_on_how_many_items_there_are():
+    part = use(views.array.noise, scale=1.0)
+    x, _ = groups(n=1000)
+    few, many = (views.measure(x[:n], part, kind="array", items=n)["recognised"] for n in (120, 1000))
+    assert few == pytest.approx(many, abs=0.1)
+
+
+def test_the_order_of_the_items_says_nothing():
+    x, labels = groups(n=300)
+    order = labels.argsort()
+    part = use(views.array.drop, share=0.0)
+    mixed, sorted_ = (views.measure(rows, part, kind="array", features=lambda r: r)["between_views"] for rows in (x, x[order]))
+    assert mixed == pytest.approx(sorted_, abs=1e-4)
+    other = use(views.array.noise, scale=2.0)
+    mixed, sorted_ = (views.measure(rows, other, kind="array", features=lambda r: r)["similarity"] for rows in (x, x[order]))
+    assert mixed == pytest.approx(sorted_, abs=0.03)
+
+
+def test_a_view_that_is_the_item_does_not_hide_one_that_is_not():
+    """SCARF's first view is the row itself; the label-free choice asks the other one."""
+    x = torch.randn(400, 8, generator=G().manual_seed(0))
+    made = views.measure(x, views.preset("table", "scarf"), kind="table")
+    assert made["recognised"] > 0.5 > 0.42 > made["least_recognised"]
+    assert views.choose(x, modality=Modality("table", (8,))).name != "scarf"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9])
+def test_labels_that_say_nothing_are_not_kept(share):
+    x, _ = groups(n=600)
+    labels = (torch.rand(600, generator=G().manual_seed(5)) > share).long()
+    assert "label" not in views.choose(x, labels, modality=Modality("array", (16,))).why
+
+
+def test_unknown_labels_in_any_form():
+    x, own = groups()
+    expected = views.measure(x, use(views.array.noise), torch.where(torch.arange(200) % 2 == 0, own, -1), kind="array")
+    known = [int(label) if i % 2 == 0 else None for i, label in enumerate(own)]
+    for unknown in (None, float("nan"), "", -1, -1.0):
+        given = [f"class {label}" if label is not None else unknown for label in known]
+        assert views.measure(x, use(views.array.noise), given, kind="array") == expected
+        assert views.measure(x, use(views.array.noise), np.array(given, dtype=object), kind="array") == expected
+    for given in (
+        np.array([np.nan if label is None else label for label in known]),
+        torch.tensor([-1.0 if k is None else k for k in known]),
+    ):
+        assert views.measure(x, use(views.array.noise), given, kind="array") == expected
+    large = torch.where(torch.arange(200) % 2 == 0, own * 10**15, -1)
+    assert views.measure(x, use(views.array.noise), large, kind="array") == expected
+
+
 def test_refusals():
     part = use(views.array.noise)
     with pytest.raises(LabelError, match="3 labels were given for 200 items"):
@@ -128,8 +198,20 @@ def test_refusals():
     with pytest.raises(DataError, match="views are for table and the data are array"):
         views.measure(data.read(groups()[0].numpy(), kind="array"), views.preset("table"))
     for wrong in (0, -1, 2.5, True):
-        with pytest.raises(DataError, match="neighbours"):
-            views.measure(groups()[0], part, kind="array", neighbours=wrong)
+        for name in ("neighbours", "items"):
+            with pytest.raises(OptionError, match=name):
+                views.measure(groups()[0], part, kind="array", **{name: wrong})
+    for wrong in ("simclr", None, 3):
+        with pytest.raises(OptionError, match="give views"):
+            views.measure(groups()[0], wrong, kind="array")
+    for wrong in ("a", 1.5, None):
+        with pytest.raises(OptionError, match="seed"):
+            views.measure(groups()[0], part, kind="array", seed=wrong)
+    for wrong in ("a", lambda x: x[:3], lambda x: x[:, None], lambda x: x * float("nan"), lambda x: 1):
+        with pytest.raises(DataError, match="features"):
+            views.measure(groups()[0], part, kind="array", features=wrong)
+    with pytest.raises(LabelError, match="shape"):
+        views.measure(groups()[0], part, [[1], [1, 2]] * 100, kind="array")
     with pytest.raises(LabelError, match="shape"):
         views.measure(groups()[0], part, np.zeros((200, 2)), kind="array")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from counterpoint import views
-from counterpoint.core.errors import DataError
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Graph
 from counterpoint.views import pictures
@@ -145,12 +145,15 @@ def test_words_are_written():
 def test_refusals():
     with pytest.raises(DataError, match="kind"):
         views.show(torch.zeros(3, 4), use(views.table.noise))
-    with pytest.raises(DataError, match="at least one"):
-        views.show(ITEMS["image"], views.preset("image", "simclr"), items=0)
+    for wrong in ("simclr", None):
+        with pytest.raises(OptionError, match="give views"):
+            views.show(ITEMS["image"], wrong)
+    with pytest.raises(OptionError, match="words"):
+        views.show(ITEMS["text"], views.preset("text"), words=3)
     with pytest.raises(DataError, match="str was given"):
         views.show("photos", views.preset("image", "simclr"))
-    for wrong in (None, 2.5, True, -1):
-        with pytest.raises(DataError, match="at least one"):
+    for wrong in (None, 2.5, True, -1, 0):
+        with pytest.raises(OptionError, match="at least 1"):
             views.show(ITEMS["image"], views.preset("image"), items=wrong)
     with pytest.raises(DataError, match="an empty batch"):
         views.show(ITEMS["image"][:0], views.preset("image"))
