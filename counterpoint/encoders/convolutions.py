@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -13,18 +14,32 @@ from counterpoint.core.errors import OptionError
 from counterpoint.core.recipe import Modality
 
 
-class Conv2d(nn.Conv2d):
+class Narrow(nn.Conv2d):
     """A convolution whose results of one column are made in float32: in bfloat16 with a stride oneDNN leaves them unwritten on CPUs
     with AMX (seen with PyTorch 2.14: 32 × 64 × 4 × 2 pixels, kernel 3, stride 2)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] > self.stride[1] or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        wide = self.stride[1] == 1 or x.shape[-1] > max(self.stride[1], self.kernel_size[1])
+        if wide or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float())
 
 
-_CONV: dict[int, Any] = {1: nn.Conv1d, 2: Conv2d, 3: nn.Conv3d}
+@cache
+def _narrow(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
+    return type(kind.__name__, (Narrow, kind), {})
+
+
+def narrowed(model: nn.Module) -> nn.Module:
+    """The model of another package; its convolutions of two axes are `Narrow` from here on."""
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d) and not isinstance(part, Narrow):
+            part.__class__ = _narrow(type(part))  # type: ignore[arg-type]  # a class has the hash of any class
+    return model
+
+
+_CONV: dict[int, Any] = {1: nn.Conv1d, 2: Narrow, 3: nn.Conv3d}
 _NORM: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 FULL = {torch.uint8: 255.0, torch.uint16: 65535.0}  # the brightest value

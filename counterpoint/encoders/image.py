@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterpoint.core.errors import OptionError, nearest, need
 from counterpoint.core.options import Count
 from counterpoint.core.recipe import Modality
-from counterpoint.encoders.convolutions import Pixels, Stages
+from counterpoint.encoders.convolutions import Pixels, Stages, narrowed
 from counterpoint.encoders.stacking import expect
 
 Stem = Literal["auto", "small", "large"]
@@ -57,7 +57,7 @@ class Wrapped(nn.Module):
     def __init__(self, modality: Modality, model: nn.Module) -> None:
         super().__init__()
         self.pixels = Pixels(modality)
-        self.model = model
+        self.model = narrowed(model)
         with torch.no_grad():
             training, model.training = model.training, False
             model.eval()

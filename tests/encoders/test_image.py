@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,20 @@ def test_resnet_of_torchvision() -> None:
     model = image.resnet(modality(1, 28)).eval()
     assert model.model.conv1.kernel_size == (3, 3) and isinstance(model.model.maxpool, nn.Identity)
     assert model(torch.rand(2, 1, 28, 28)).shape == (2, 512) and model.width == 512
+
+
+@pytest.mark.parametrize("make", ["resnet", "timm"])
+@pytest.mark.parametrize("shape", [(3, 16, 8), (3, 8, 16), (3, 64, 4)])
+def test_networks_of_others_on_thin_pictures_in_bfloat16(make: str, shape: tuple[int, int, int]) -> None:
+    """Where one column is left; see `convolutions.Narrow`."""
+    pytest.importorskip("torchvision" if make == "resnet" else "timm")
+    torch.manual_seed(0)
+    model = getattr(image, make)(Modality("image", shape), name="resnet18").eval()
+    x = torch.rand(32, *shape)
+    wanted = model(x)
+    copied = copy.deepcopy(model)
+    for network in (model, copied, model):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            made = network(x)
+        torch.testing.assert_close(made.float(), wanted, rtol=0.1, atol=0.1 * float(wanted.detach().abs().max()))
+    assert list(copied.state_dict()) == list(model.state_dict())
