@@ -198,12 +198,13 @@ class Training:
             self._wait()
             took.append(time.monotonic() - last)
             last = time.monotonic()
-            if (len(took) >= 5 and last - begun > min(0.02 * limit, 3.0)) or last - begun > 0.2 * limit:
+            if len(took) > 1 and ((len(took) > 5 and last - begun > min(0.02 * limit, 3.0)) or last - begun > 0.2 * limit):
                 break
         feed.close()
         self._optimizers = optimizers
         self.restore(tree)
-        each = sorted(took)[len(took) // 3]  # the first ones warm up, and others may use the machine for a moment
+        warm = sorted(took[1:] or took)  # the first compiles what is compiled once in a process
+        each = warm[len(warm) // 3]  # others may use the machine for a moment
         left = 0.93 * limit - (time.monotonic() - begun)  # some spare: the schedule should end before the time does
         steps = max(int(left / max(each, 1e-6)), 1)
         self.now = replace(self.now, steps=steps, epochs=math.ceil(steps / self.per_epoch))

@@ -11,6 +11,7 @@ from counterpoint.core import registry, values
 from counterpoint.core.errors import OptionError, RunError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Round, Stage, Update
+from counterpoint.training import loop
 from counterpoint.training.loop import Training
 from counterpoint.training.settings import Settings
 
@@ -145,6 +146,20 @@ def test_time_becomes_steps_and_leaves_no_trace(given, tmp_path):
     plain._budget(1.0)
     assert all(torch.equal(p, before[n]) for n, p in plain.model.named_parameters())
     assert plain.now.step == 0
+
+
+def test_a_first_step_that_compiles_does_not_take_the_time_of_all_others(given, tmp_path, monkeypatch):
+    clock, taken = [0.0], []
+
+    def step(*_args):
+        taken.append(3.0 if not taken else 0.01)
+        clock[0] += taken[-1]
+
+    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    run = make(given, tmp_path, epochs=None, time=1000)
+    run._budget(6.0)
+    assert run.now.steps == pytest.approx((0.93 * 6.0 - sum(taken)) / 0.01, abs=2) and len(taken) < 10
 
 
 def test_the_seed_decides_everything(given, tmp_path):
