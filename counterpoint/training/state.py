@@ -100,12 +100,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save(folder: Path, tree: Mapping[str, Any], step: int) -> None:
-    """Write a checkpoint and make it the one that counts; the one before is removed."""
+    """Write a checkpoint and make it the one that counts; the one before, also of the same step, is there until then."""
     tensors: dict[str, Tensor] = {}
     plain = pack(tree, tensors)
-    target = folder / f"step-{step}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        latest = folder / "latest"
+        counts = latest.read_text(encoding="utf-8").strip() if latest.exists() else ""
+        target = folder / (f"step-{step}" if counts != f"step-{step}" else f"step-{step}-again")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
     except OSError as error:

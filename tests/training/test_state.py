@@ -59,6 +59,24 @@ def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == ["latest", "step-1"]
 
 
+def test_a_failed_write_of_the_same_step_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoint"
+    for value in (1, 2, 3):
+        state.save(folder, {"value": value}, 7)
+        assert state.load(folder) == {"value": value} and len(list(folder.iterdir())) == 2
+
+    def full(*_args, **_kw):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(state, "save_file", full)
+        with pytest.raises(OutputError, match="No space left"):
+            state.save(folder, {"value": 4, "w": torch.ones(3)}, 7)
+    assert state.load(folder) == {"value": 3} and len(list(folder.iterdir())) == 2
+    state.save(folder, {"value": 5}, 8)
+    assert sorted(p.name for p in folder.iterdir()) == ["latest", "step-8"]
+
+
 def test_a_truncated_checkpoint_is_named(tmp_path):
     folder = tmp_path / "checkpoint"
     state.save(folder, tree(), 3)
