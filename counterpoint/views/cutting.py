@@ -49,8 +49,9 @@ def cut_out(x: Tensor, cuts: Sequence[Cut]) -> list[list[Tensor]]:
         raise DataError("an empty batch was given; views need at least one item")
     made = [_empties(len(cut.boxes) // b, (b, c, *cut.size), x.device) for cut in cuts]
     if kernels.chosen(x.device):
+        read = kernels.array(x)
         for cut, views in zip(cuts, made, strict=True):
-            kernels.cut_out(x, cut.boxes, cut.flip, cut.brush, colour.full(x), views)
+            kernels.cut_out(read, cut.boxes, cut.flip, cut.brush, colour.full(x), views)
         return made
     plan: list[tuple[Road, Paint]] = []
     whole = True

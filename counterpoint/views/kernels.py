@@ -19,6 +19,8 @@ from torch import Tensor
 
 from counterpoint.views.colour import Jitter
 
+READ = (torch.uint8, torch.uint16, torch.bool, torch.float32, torch.float64)
+
 
 def chosen(device: torch.device) -> bool:
     """Whether pictures on this device go through the kernels."""
@@ -27,17 +29,22 @@ def chosen(device: torch.device) -> bool:
 
 @lru_cache(maxsize=1)
 def _installed() -> bool:
-    """Whether numba is there and works: it refuses to be imported beside a NumPy that is newer than it knows."""
+    """Whether numba is there and can be imported: beside a NumPy that is newer than it knows it says so in one of many ways."""
     try:
         import_module("numba")
-    except ImportError:
+    except Exception:
         return False
     return True
 
 
-def cut_out(x: Tensor, boxes: Tensor, flip: Tensor, brush: Jitter | None, full: float, views: Sequence[Tensor]) -> None:
-    """Write to each of `views`, k tensors (b, c, height, width), its rows of `boxes` (k·b, 4) of x (b, c, h, w): resized, mirrored where
-    `flip` (k·b,), painted, and within [0, 1]; `full` is what 1 is in the units of x."""
+def array(x: Tensor) -> np.ndarray[Any, Any]:
+    """What the kernels read: in a row in memory, and in float32 where numba does not know the type."""
+    return (x if x.dtype in READ else x.float()).detach().contiguous().numpy()
+
+
+def cut_out(source: np.ndarray[Any, Any], boxes: Tensor, flip: Tensor, brush: Jitter | None, full: float, views: Sequence[Tensor]) -> None:
+    """Write to each of `views`, k tensors (b, c, height, width), its rows of `boxes` (k·b, 4) of the source (b, c, h, w): resized, mirrored
+    where `flip` (k·b,), painted, and within [0, 1]; `full` is what 1 is in the units of the source."""
     paint: tuple[Tensor, ...] = (torch.full((len(boxes),), 1.0 / full),)
     name = "bare"
     if brush is not None:
@@ -45,19 +52,14 @@ def cut_out(x: Tensor, boxes: Tensor, flip: Tensor, brush: Jitter | None, full: 
         name, paint = "linear", (brush.matrix, brush.shade)
         if brush.turns is not None and brush.own is not None and brush.early is not None:
             name, paint = "hsv", (*paint, brush.own, brush.early, brush.turns)
-    b, kernel = len(x), _compiled()[name]
-    source = _array(x if x.dtype == torch.uint8 else x.float())
-    drawn = [_array(part) for part in (boxes.float(), flip, *paint)]
+    b, kernel = len(source), _compiled()[name]
+    drawn = [array(part) for part in (boxes.float(), flip, *paint)]
     tasks = []
     for k, view in enumerate(views):
         box, mirror, *colours = (part[k * b : (k + 1) * b] for part in drawn)
         out = view.numpy().reshape(b, view.shape[1], -1)
         tasks.append((source, box, mirror, tuple(colours), out, *view.shape[2:]))
     _shared(kernel, tasks, b)
-
-
-def _array(x: Tensor) -> np.ndarray[Any, Any]:
-    return x.detach().contiguous().numpy()
 
 
 def _shared(kernel: Callable[..., None], tasks: Sequence[tuple[Any, ...]], items: int) -> None:
@@ -160,7 +162,7 @@ def _compiled() -> dict[str, Callable[..., None]]:
     def hsv(planes, means, brush, item, out):  # type: ignore[no-untyped-def]
         matrix, shade, own, early, turns = brush
         pixels, turn = planes.shape[1], turns[item] + F(2)
-        turned, sums = np.empty((3, pixels), F), np.zeros(3, F)
+        turned, sums = np.empty((3, pixels), F), np.zeros(3)
         for p in range(pixels):  # as in colour.turn_hue
             red, green, blue = planes[0, p], planes[1, p], planes[2, p]
             high, low = max(max(red, green), blue), min(min(red, green), blue)
@@ -172,13 +174,13 @@ def _compiled() -> dict[str, Callable[..., None]]:
             turned[1, p] = low + span * (F(2) - min(max(abs(place - F(2)), F(1)), F(2)))
             turned[2, p] = low + span * (F(2) - min(max(abs(place - F(4)), F(1)), F(2)))
         for k in range(3):
-            total = F(0)
+            total = 0.0
             for p in range(pixels):
                 total += turned[k, p]
-            sums[k] = total
+            sums[k] = total / pixels
         bias = F(0)
         for m in range(3):
-            bias += shade[item, 0, m] * (means[m] if early[item] else sums[m] / F(pixels))
+            bias += shade[item, 0, m] * (means[m] if early[item] else F(sums[m]))
         for k in range(3):
             a, b, c = matrix[item, k, 0], matrix[item, k, 1], matrix[item, k, 2]
             d, e, f = own[item, 0, 0], own[item, 0, 1], own[item, 0, 2]
@@ -213,14 +215,15 @@ def _compiled() -> dict[str, Callable[..., None]]:
                         for t in range(1, taps):
                             for j in range(width):
                                 rows[i, j] += across[t, j] * row[along[j] + N(t)]
-                    total = F(0)
+                    total = 0.0  # of rows, in float64
                     for i in range(height):
-                        first, p = down[i], i * width
+                        first, p, part = down[i], i * width, F(0)
                         if layers == 2:
                             for j in range(width):
                                 value = downward[0, i] * rows[first, j] + downward[1, i] * rows[first + N(1), j]
                                 planes[k, p + j] = value
-                                total += value
+                                part += value
+                            total += part
                             continue
                         for j in range(width):
                             planes[k, p + j] = downward[0, i] * rows[first, j]
@@ -228,8 +231,9 @@ def _compiled() -> dict[str, Callable[..., None]]:
                             for j in range(width):
                                 planes[k, p + j] += downward[t, i] * rows[first + N(t), j]
                         for j in range(width):
-                            total += planes[k, p + j]
-                    means[k] = total / F(height * width)
+                            part += planes[k, p + j]
+                        total += part
+                    means[k] = total / (height * width)
                 paint(planes, means, brush, item, out)
 
         return cut

@@ -130,6 +130,19 @@ def test_a_fork_has_threads_of_its_own():
         child.join()
 
 
+@pytest.mark.parametrize("space", ["linear", "hsv"])
+def test_the_mean_of_a_large_view_is_exact(monkeypatch, space):
+    """Contrast turns about the mean: of a picture of one colour nothing but the light changes."""
+    x = torch.tensor([0.1, 0.3, 0.7]).view(1, 3, 1, 1).expand(1, 3, 1024, 1024)
+    brush = colour.jitter(x, G().manual_seed(1), (0.0, 0.9, 0.0, 0.0 if space == "linear" else 1e-6), 1.0, 0.0, space)[0]
+    view = cut_out(x, [Cut(geometry.whole_boxes(x, 1024, 1024), torch.tensor([False]), (1024, 1024), brush)])[0][0]
+    grey = x[0, :, 0, 0].double() @ torch.tensor(colour.RGB, dtype=torch.float64)
+    matrix, shade = brush.matrix[0].double(), brush.shade[0, 0].double()
+    share = float(shade.sum())
+    wanted = (matrix + (0 if brush.own is None else brush.own[0].double())) @ x[0, :, 0, 0].double() + share * grey
+    assert abs(share) > 0.05 and torch.allclose(view.amax((0, 2, 3)).double(), wanted, atol=3e-6)
+
+
 def test_a_hole_in_the_data_is_not_hidden():
     x = pictures((2, 3, 8, 8))
     x[0, 1, 4, 4] = math.nan
@@ -148,10 +161,16 @@ def test_no_box_reads_beyond_the_picture(box, size):
     assert ((view - 0.25).abs() < 1e-6).logical_or(view.isnan()).all()
 
 
-@pytest.mark.parametrize("said", ["No module named 'numba'", "Numba needs NumPy 2.4 or less. Got NumPy 2.9."])
-def test_without_a_numba_that_works_the_plain_calls_stand(monkeypatch, said):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("No module named 'numba'"), ImportError("Numba needs NumPy 2.4 or less. Got NumPy 2.9."),
+        SystemError("initialization of _internal failed"), OSError("libLLVM.so"), AttributeError("_ARRAY_API"),
+    ],
+)  # fmt: skip
+def test_without_a_numba_that_works_the_plain_calls_stand(monkeypatch, error):
     def fails(name):
-        raise ImportError(said)
+        raise error
 
     monkeypatch.setattr(kernels, "import_module", fails)
     kernels._installed.cache_clear()
