@@ -60,10 +60,11 @@ class OutputError(CounterpointError):
 def nearest(name: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?` with the name most like `name`, or the names there are when none is near and they are few."""
     names = sorted(set(names))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    lower = {known.lower(): known for known in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+        return f"; did you mean {lower[close[0]]!r}?"
+    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 16 else ""
 
 
 def need(module: str, extra: str) -> ModuleType:

@@ -25,7 +25,7 @@ from counterpoint.core.errors import OptionError, nearest
 
 @dataclass(frozen=True)
 class Range:
-    """The legal values of a number: `low ≤ x ≤ high`, an end excluded where `open_low` / `open_high`."""
+    """The legal values of a number: `low ≤ x ≤ high`, an end excluded where `open_low` / `open_high`; infinity never is one."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -34,7 +34,7 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
-        return above and (value < self.high if self.open_high else value <= self.high)
+        return above and (value < self.high if self.open_high else value <= self.high) and abs(value) != math.inf
 
     def __str__(self) -> str:
         if self.high == math.inf:
@@ -149,7 +149,8 @@ def type_name(hint: Any) -> str:
 def check(value: Any, hint: Any, where: str) -> None:
     """Raise OptionError unless `value` fits the annotation `hint`, ranges included."""
     if not _fits(value, hint):
-        raise OptionError(f"{where} = {value!r} is not allowed; it must be {type_name(hint)}")
+        finite = "finite, " if isinstance(value, float) and abs(value) == math.inf else ""
+        raise OptionError(f"{where} = {value!r} is not allowed; it must be {finite}{type_name(hint)}")
 
 
 @cache

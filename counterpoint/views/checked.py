@@ -64,7 +64,7 @@ def tensor(value: Any, kind: str) -> Tensor:
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biuf":
             raise DataError(f"an array of {value.dtype} was given; {wanted}{_reading(kind)}")
-        plain = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+        plain = np.ascontiguousarray(value, np.float64 if value.dtype.itemsize > 8 else value.dtype.newbyteorder("="))
         return torch.from_numpy(plain if plain.flags.writeable else plain.copy())
     if not isinstance(value, Tensor):
         if hasattr(value, "batch") and hasattr(value, "spec"):
@@ -91,6 +91,9 @@ def layout(x: Tensor, kind: str) -> None:
         raise DataError(
             f"video of shape {shape} was given, frames before channels as it seems; a batch is {_form(kind)}: x.transpose(1, 2)"
         )
+    if kind == "skeleton" and shape[1] > 4 and {2, 3} & set(shape[2:]):
+        right = "x.transpose(1, 2)" if shape[2] in (2, 3) else "x.permute(0, 3, 1, 2)"
+        raise DataError(f"skeleton of shape {shape} was given, coordinates not first as it seems; a batch is {_form(kind)}: give {right}")
     if kind == "points" and (shape[1] < 3 or (shape[1] > 12 and shape[2] == 3)):
         right = "give x.transpose(1, 2)" if shape[2] == 3 else "the first three channels are places"
         raise DataError(f"points of shape {shape} was given; a batch is {_form(kind)}: {right}")
@@ -119,18 +122,27 @@ def _graph(given: Mapping[str, Any], form: str) -> dict[str, Any]:
     if edges.dim() != 2 or len(edges) != 2 or edges.is_floating_point() or edges.dtype is torch.bool:
         raise DataError(f'"edge_index" of shape {tuple(edges.shape)} and type {_type(edges)} was given; it is (2, edges) whole numbers')
     parts["x"], parts["edge_index"] = _numbers(x, "x of a graph"), edges.long()
-    odd = parts["edge_index"][(edges < 0) | (edges >= len(x))]
+    edges = parts["edge_index"]
+    odd = edges[(edges < 0) | (edges >= len(x))]
     if len(odd):
         raise DataError(f'"edge_index" names node {int(odd[0])} and there are {len(x)} nodes (0 … {len(x) - 1})')
     for name, length in (("edge_weight", edges.shape[1]), ("batch", len(x))):
         if name in parts and parts[name].shape != (length,):
             raise DataError(f'"{name}" of shape {tuple(parts[name].shape)} was given; it is ({length},)')
+    if "edge_weight" in parts:
+        parts["edge_weight"] = _numbers(parts["edge_weight"], "edge_weight of a graph")
+    if "batch" in parts:
+        batch = parts["batch"]
+        if batch.is_floating_point() or batch.dtype is torch.bool or int(batch.long().min()) < 0:
+            raise DataError(f'"batch" of type {_type(batch)} was given; it is the number of each node\'s graph, 0 and above')
+        parts["batch"] = batch.long()
     return parts
 
 
 def _words(x: Tensor) -> Tensor:
     if x.is_floating_point() or x.dtype is torch.bool:
         raise DataError(f"text of type {_type(x)} was given; a batch is {_form('text')} of whole numbers, the tokens' ids")
+    x = x if x.dtype in (torch.int32, torch.int64) else x.long()
     if int(x.min()) < 0:
         raise DataError(f"text with the id {int(x.min())} was given; no token has an id below 0")
     return x
@@ -143,8 +155,8 @@ def _numbers(x: Tensor, kind: str) -> Tensor:
             if not bytes_:
                 raise DataError(f"{kind} of type {_type(x)} was given; it must be uint8, uint16, or float in [0, 1]")
             return x
-        if kind == "audio" and x.dtype in (torch.int16, torch.int32):
-            return x.float() / torch.iinfo(x.dtype).max
+        if kind == "audio" and x.dtype is not torch.bool:
+            return _wave(x)
         return x.float()
     x = x.float()
     low, high = (float(end) for end in x.aminmax())
@@ -155,7 +167,13 @@ def _numbers(x: Tensor, kind: str) -> Tensor:
         raise DataError(f"{kind} with inf was given; numbers must be finite" + ("" if kind in WHOLE else ", missing ones NaN"))
     if kind in ("image", "video") and not (low >= -1e-3 and high <= 1 + 1e-3):
         raise DataError(f"float {kind}s with values from {low:g} to {high:g} were given; scale them to [0, 1], or give uint8")
-    return x
+    return x.clamp(0.0, 1.0) if kind in ("image", "video") and not 0.0 <= low <= high <= 1.0 else x
+
+
+def _wave(x: Tensor) -> Tensor:
+    """Whole numbers in [−1, 1] by the largest of their type; silence is half of it where there are none below 0."""
+    full = torch.iinfo(x.dtype).max
+    return x.float() / full if torch.iinfo(x.dtype).min else x.float() / (full / 2) - 1.0
 
 
 def _axes(x: Tensor, kind: str) -> tuple[str, ...]:

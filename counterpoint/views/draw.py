@@ -12,18 +12,20 @@ from torch import Generator, Tensor
 
 def uniform(x: Tensor, generator: Generator, low: float, high: float, *shape: int) -> Tensor:
     """float32 numbers in [low, high), of `shape`, on the device of `x`."""
-    numbers = torch.rand(shape, generator=generator, device=generator.device)
+    numbers = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
     return numbers.mul_(high - low).add_(low).to(x.device, non_blocking=True)
 
 
 def normal(x: Tensor, generator: Generator, *shape: int) -> Tensor:
     """Standard normal float32 numbers."""
-    return torch.randn(shape, generator=generator, device=generator.device).to(x.device, non_blocking=True)
+    return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(x.device, non_blocking=True)
 
 
 def chance(x: Tensor, generator: Generator, probability: float, *shape: int) -> Tensor:
     """Booleans, each true with `probability`."""
-    return (torch.rand(shape, generator=generator, device=generator.device) < probability).to(x.device, non_blocking=True)
+    return (torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32) < probability).to(
+        x.device, non_blocking=True
+    )
 
 
 def integers(x: Tensor, generator: Generator, low: int, high: int, *shape: int) -> Tensor:
@@ -40,7 +42,7 @@ def starts(x: Tensor, generator: Generator, room: Tensor) -> Tensor:
 
 def orders(x: Tensor, generator: Generator, rows: int, length: int) -> Tensor:
     """(rows, length) int64: an independent permutation of 0 … length − 1 in each row."""
-    keys = torch.rand((rows, length), generator=generator, device=generator.device)
+    keys = torch.rand((rows, length), generator=generator, device=generator.device, dtype=torch.float32)
     return keys.argsort(dim=1).to(x.device, non_blocking=True)
 
 

@@ -101,7 +101,7 @@ def drop_nodes(graph: Graph, generator: Generator, *, share: Share = 0.2) -> tup
 
 
 def subgraph(graph: Graph, generator: Generator, *, roots: Share = 0.2, steps: Count = 10) -> tuple[dict[str, Any], Keys]:
-    """The nodes that random walks come by (GraphCL, You et al. 2020); the others are left out.
+    """The nodes that random walks, along links as likely as their weights, come by (GraphCL, You et al. 2020); the others are left out.
 
     In one graph each walk begins at a node of its own. Of several small ones ("batch") all walks of a graph begin at one of its nodes, so
     that a connected part of every graph stays; along links both ways, that is, as molecules have them.
@@ -110,7 +110,7 @@ def subgraph(graph: Graph, generator: Generator, *, roots: Share = 0.2, steps: C
     steps: length of a walk.
     """
     edges, nodes = edges_of(graph)
-    rows, batch = neighbours(edges, nodes), batch_of(graph, nodes)
+    rows, batch = neighbours(graph), batch_of(graph, nodes)
     if batch is None:
         at = draw.orders(edges, generator, 1, nodes)[0, : max(1, round(nodes * roots))]
     else:
@@ -131,7 +131,7 @@ def diffuse(
     """The edges of personalised PageRank instead of the graph's own (MVGRL, Hassani and Khasahmadi 2020).
 
     Estimated by random walks that stop with probability alpha: the share of a node's walks that end at another is the weight of the
-    edge between them. Standard error √(p(1 − p) / walks). No n × n matrix is ever made.
+    edge between them. Standard error √(p(1 − p) / walks). No n × n matrix is ever made. A walk takes a link as likely as its weight.
 
     alpha: probability that a walk stops before each step.
     walks: walks from each node.
@@ -139,7 +139,7 @@ def diffuse(
     least: edges with less weight are left out.
     """
     edges, nodes = edges_of(graph)
-    rows = neighbours(edges, nodes)
+    rows = neighbours(graph)
     source = torch.arange(nodes, device=edges.device).repeat_interleave(walks)
     at, going = source.clone(), torch.arange(len(source), device=edges.device)
     for _ in range(steps):

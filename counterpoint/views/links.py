@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -74,17 +74,40 @@ def by_graph(batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tenso
     return order[batch[order].argsort(stable=True)], sizes.cumsum(0) - sizes, sizes
 
 
-def neighbours(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours in one list: (targets sorted by source, start of each node, degree of each node)."""
+class Neighbours(NamedTuple):
+    """All in one list, sorted by source: targets (e,), each node's start in it and degree (n,), and the weights added up (e,) if there are
+    weights."""
+
+    targets: Tensor
+    start: Tensor
+    degree: Tensor
+    heaped: Tensor | None
+
+
+def neighbours(graph: Graph) -> Neighbours:
+    """Links without weight, or below 0, are none."""
+    edges, nodes = edges_of(graph)
+    heaped = None
+    if graph.get("edge_weight") is not None:
+        edges, weight = edges[:, graph["edge_weight"] > 0], graph["edge_weight"][graph["edge_weight"] > 0]
+    order = edges[0].argsort()
+    if graph.get("edge_weight") is not None:
+        heaped = weight.double()[order].cumsum(0)
     degree = torch.bincount(edges[0], minlength=nodes)
-    return edges[1][edges[0].argsort()], degree.cumsum(0) - degree, degree
+    return Neighbours(edges[1][order], degree.cumsum(0) - degree, degree, heaped)
 
 
-def walked(at: Tensor, rows: tuple[Tensor, Tensor, Tensor], generator: Generator) -> Tensor:
-    """One random step from each of the nodes `at`; a node without neighbours stays."""
-    targets, start, degree = rows
-    if not len(targets):
+def walked(at: Tensor, rows: Neighbours, generator: Generator) -> Tensor:
+    """One random step from each of the nodes `at`, along a link as likely as its weight says; a node without neighbours stays."""
+    if not len(rows.targets):
         return at
-    step = (draw.uniform(at, generator, 0.0, 1.0, *at.shape).double() * degree[at]).long()
-    reached = targets[(start[at] + step).clamp(max=len(targets) - 1)]
-    return torch.where(degree[at] > 0, reached, at)
+    part = draw.uniform(at, generator, 0.0, 1.0, *at.shape).double()
+    start, degree = rows.start[at], rows.degree[at]
+    if rows.heaped is None:
+        place = start + (part * degree).long()
+    else:
+        ends = torch.cat([rows.heaped.new_zeros(1), rows.heaped])
+        low, high = ends[start], ends[start + degree]
+        place = torch.searchsorted(rows.heaped, low + part * (high - low), right=True).minimum(start + degree - 1)
+    reached = rows.targets[place.clamp(0, len(rows.targets) - 1)]
+    return torch.where(degree > 0, reached, at)

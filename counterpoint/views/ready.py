@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from counterpoint.core import options
@@ -47,7 +48,12 @@ class Preset:
         Raises DataError for what is no such batch, OptionError for another generator.
         """
         generator, x = drawn(generator), checked(batch, self.kind)
-        return [view for view, _ in together(self.sized(x), x, generator)]
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            return [view for view, _ in together(self.sized(x), x, generator)]
+        finally:
+            torch.set_default_dtype(usual)
 
     def sized(self, x: Any) -> tuple[Part, ...]:
         """The transforms, the small ones with their size for pictures like x (items, channels, height, width)."""

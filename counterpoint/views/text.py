@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from counterpoint.core.errors import DataError
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.core.options import Count, Share, Whole
 from counterpoint.views import draw, masking
 
@@ -60,6 +60,8 @@ def mask(
     head: the first tokens that always stay.
     padding: id of the padding.
     """
+    if token > torch.iinfo(x.dtype).max:
+        raise OptionError(f"token = {token} is no id of type {str(x.dtype).removeprefix('torch.')}; give ids as int64")
     there = _there(x, padding) & (torch.arange(x.shape[1], device=x.device) >= head)
     hidden = masking.mask(there, generator, share=share, how="run" if length > 1 else "random", length=length)
     return torch.where(hidden, torch.full_like(x, token), x), {"mask": hidden}
@@ -103,9 +105,9 @@ def repeat(x: Tensor, generator: Generator, *, share: Share = 0.2, head: Whole =
 def swap(
     x: Tensor, generator: Generator, *, reach: Count = 3, share: Share = 1.0, head: Whole = 0, padding: Whole = 0
 ) -> tuple[Tensor, Keys]:
-    """Tokens change places with near ones: each position gets noise up to `reach` and the tokens are sorted anew.
+    """Tokens change places with near ones: each position gets noise below reach + 1 and the tokens are sorted anew (Lample et al. 2018).
 
-    reach: tokens move by at most about this many places.
+    reach: tokens move by at most this many places.
     share: share of tokens that may move.
     head: the first tokens that stay where they are.
     padding: id of the padding.
@@ -113,7 +115,7 @@ def swap(
     there = _there(x, padding)
     b, t = x.shape
     places = torch.arange(t, device=x.device)
-    noise = draw.uniform(x, generator, 0.0, float(reach), b, t) * draw.chance(x, generator, share, b, t)
+    noise = draw.uniform(x, generator, 0.0, reach + 1.0, b, t) * draw.chance(x, generator, share, b, t)
     rank = (places + noise).masked_fill(~there, float("inf"))
     if head:
         rank[:, :head] = places[:head] - t
@@ -134,7 +136,7 @@ def varied(
 
     span: the span's part of the text, uniform between the two.
     dropped: share of tokens left out.
-    reach: tokens move by at most about this many places; 0 keeps the order.
+    reach: tokens move by at most this many places; 0 keeps the order.
     head: the first tokens that always stay (1 for a [CLS]).
     padding: id of the padding.
     """
@@ -154,7 +156,7 @@ def varied(
 
 
 def kmers(x: Tensor, *, k: Count = 3, letters: Count = 5, step: Count = 1, padding: Whole = 0) -> Tensor:
-    """(b, t') ids of the k-mers of sequences (b, t) with ids 1 … letters − 1 (A, C, G, T …); padding where the k letters are not all there.
+    """(b, t') int64 ids of the k-mers of sequences (b, t) with ids 1 … letters − 1 (A, C, G, T …); padding where a letter is missing.
 
     k: letters in a word.
     letters: number of ids, padding included; the words' ids are below (letters − 1)^k + 1.
@@ -164,12 +166,16 @@ def kmers(x: Tensor, *, k: Count = 3, letters: Count = 5, step: Count = 1, paddi
     there = _there(x, padding)
     if x.shape[1] < k:
         raise DataError(f"sequences of {x.shape[1]} tokens are too short for words of {k}")
+    if (letters - 1) ** k >= 1 << 63:
+        raise OptionError(
+            f"k = {k} is too long: words of {letters - 1} letters would have {letters - 1}^{k} ids, more than whole numbers of 64 bits"
+        )
     windows = x.unfold(1, k, step).long()
     base = letters - 1
     powers = base ** torch.arange(k - 1, -1, -1, device=x.device)
     code = ((windows - 1) * powers).sum(2) + 1
     whole = (there & (x > 0) & (x < letters)).unfold(1, k, step).all(2)
-    return torch.where(whole, code, padding).to(x.dtype)
+    return torch.where(whole, code, padding)
 
 
 def strand(x: Tensor, generator: Generator, *, share: Share = 0.5, padding: Whole = 0) -> tuple[Tensor, Keys]:

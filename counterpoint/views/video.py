@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Generator, Tensor
 
-from counterpoint.core.errors import DataError
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.core.options import Count, NotNegative, Range, Share
 from counterpoint.views import colour, draw, image
 
@@ -52,8 +52,10 @@ def moment(
     else:
         if frames > t:
             raise DataError(f"{frames} frames of a clip of {t} were asked for")
+        if strides[0] > strides[1]:
+            raise OptionError(f"strides = {strides} is not allowed; it is the smallest and the largest, in this order")
         most = (t - 1) // max(frames - 1, 1)
-        low, high = min(strides[0], most), min(max(strides), most)
+        low, high = (min(stride, most) for stride in strides)
         stride = draw.integers(x, generator, low, high + 1, b) if frames > 1 else torch.ones(b, dtype=torch.int64, device=x.device)
         start = draw.starts(x, generator, t - 1 - (frames - 1) * stride)
         places = start[:, None] + stride[:, None] * torch.arange(frames, device=x.device)

@@ -154,6 +154,25 @@ def test_stretch_moves_what_happens_and_keeps_the_pitch(factor):
     assert view[0, 0, : start - 600].abs().max() < 0.1
 
 
+@pytest.mark.parametrize("factor", [0.85, 0.95, 1.0, 1.15])
+@pytest.mark.parametrize("cycles", [100, 440, 1000])
+def test_stretch_keeps_the_level_of_a_tone_that_sounds_from_the_start(factor, cycles):
+    x = tone(1, 16000, cycles)
+    view, _ = audio.stretch(x, G(), factor=(factor, factor))
+    assert abs(float(view[0, 0, 3000:9000].square().mean().sqrt()) - math.sqrt(0.5)) < 0.03
+
+
+def test_a_room_falls_by_sixty_decibels_in_its_time():
+    """Schroeder's backward integral of the answer to a click, which is all answer, against the line that the key says."""
+    x = torch.zeros(40, 1, 24000)
+    x[:, :, 0] = 1.0
+    view, keys = audio.reverb(x, G().manual_seed(0), rate=16000, wet=1.0, seconds=(0.4, 0.4))
+    answer = view - view[:, :, :1] * x  # what is not the click itself
+    heard = answer.square().flip(2).cumsum(2).flip(2)[:, 0].mean(0)
+    fall = 10 * torch.log10(heard[800 + 3200] / heard[800])  # 0.2 s
+    assert torch.allclose(keys["decay"], torch.tensor(0.4)) and abs(float(fall) + 30.0) < 2.5
+
+
 def test_reverb_of_measured_rooms(tmp_path):
     """A room that only answers after 50 samples with half the strength: the view is the sum, at the level of the sound."""
     room = np.zeros((1, 80), np.float32)

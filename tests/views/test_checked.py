@@ -9,6 +9,7 @@ import torch
 from counterpoint import views
 from counterpoint.core.errors import CounterpointError, DataError, OptionError
 from counterpoint.core.recipe import Graph
+from counterpoint.views import checked
 
 G = torch.Generator
 
@@ -92,6 +93,10 @@ def test_whole_numbers_of_scans_and_sounds_keep_their_meaning():
     wave = torch.randint(-(2**15), 2**15, (3, 1, 800), dtype=torch.int16)
     one, same = (views.preset("audio")(x, G().manual_seed(0))[0] for x in (wave, wave.float() / 32767))
     assert torch.allclose(one, same)
+    bytes_ = torch.randint(0, 256, (3, 1, 800), dtype=torch.uint8)
+    for given, full in ((wave.to(torch.int64) << 40, 2**63 - 1), (wave.to(torch.int32), 2**31 - 1), ((wave >> 8).to(torch.int8), 127)):
+        assert torch.equal(checked.checked(given, "audio"), given.float() / full)
+    assert torch.allclose(checked.checked(bytes_, "audio"), bytes_.float() / 127.5 - 1.0)
     assert views.preset("series")(torch.ones(3, 1, 20, dtype=torch.int64))[0].is_floating_point()
 
 
@@ -106,6 +111,63 @@ def test_text_is_token_ids():
     refused("text", ["a text", "another"], "counterpoint.data.read")
     refused("text", torch.rand(3, 4), "whole numbers")
     refused("text", -torch.ones(3, 4, dtype=torch.int64), "below 0")
+    ids = torch.randint(1, 9, (3, 12))
+    for kind in (torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16):
+        for name in views.presets("text")["text"]:
+            one, same = (views.preset("text", name)(x, G().manual_seed(0))[0] for x in (ids.to(kind), ids))
+            assert torch.equal(one, same)
+
+
+def test_pictures_a_little_out_of_range_are_brought_into_it():
+    x = torch.rand(3, 3, 8, 8)
+    x[0, 0, 0, :2] = torch.tensor([-0.0005, 1.0005])
+    made = checked.checked(x, "image")
+    assert made.min() == 0 and made.max() == 1 and x.min() < 0, "the batch itself is left alone"
+
+
+def test_skeletons_in_another_order_are_refused():
+    for shape in ((4, 30, 17, 3), (4, 30, 3, 17), (4, 30, 17, 2)):
+        refused("skeleton", torch.rand(shape), "coordinates not first")
+    assert views.preset("skeleton")(torch.rand(4, 3, 30, 17))[0].shape == (4, 3, 30, 17)
+
+
+def test_long_doubles_and_infinite_options():
+    x = np.random.default_rng(0).random((4, 6)).astype(np.longdouble)
+    assert views.preset("table")(x)[0].dtype == torch.float32
+    with pytest.raises(OptionError, match="finite"):
+        views.preset("image", "simclr", brightness=float("inf"))
+    with pytest.raises(OptionError, match="did you mean 'simclr'"):
+        views.preset("image", "SimCLR")
+
+
+def test_views_are_float32_whatever_torch_takes_for_a_number():
+    g = G().manual_seed(0)
+    given = {
+        "image": torch.rand(3, 3, 16, 16, generator=g), "table": torch.rand(9, 5, generator=g), "array": torch.rand(9, 5, generator=g),
+        "series": torch.rand(3, 2, 30, generator=g), "audio": torch.rand(3, 1, 900, generator=g),
+        "points": torch.rand(3, 3, 30, generator=g),
+        "skeleton": torch.rand(3, 3, 20, 9, generator=g), "volume": torch.rand(3, 1, 9, 9, 9, generator=g),
+        "video": torch.rand(3, 3, 6, 9, 9, generator=g),
+    }  # fmt: skip
+    torch.set_default_dtype(torch.float64)
+    try:
+        for kind, x in given.items():
+            for name in views.presets(kind)[kind]:
+                if "spectrogram" not in name:
+                    assert all(view.dtype == torch.float32 for view in views.preset(kind, name)(x)), (kind, name)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_parts_of_a_graph_that_are_none_are_refused():
+    x = torch.rand(4, 3)
+    for kind in (torch.uint8, torch.uint16, torch.uint32, torch.int32):
+        assert views.preset("graph")({"x": x, "edge_index": NODES.to(kind)})[0]["edge_index"].dtype == torch.int64
+    weight = torch.ones(6)
+    weight[2] = float("nan")
+    refused("graph", {"x": x, "edge_index": NODES, "edge_weight": weight}, "NaN")
+    for batch in (torch.tensor([0, 0, -1, 1]), torch.rand(4), torch.ones(4, dtype=torch.bool)):
+        refused("graph", {"x": x, "edge_index": NODES, "batch": batch}, "0 and above")
 
 
 @pytest.mark.parametrize("kind", ["graph", "interactions"])

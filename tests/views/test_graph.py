@@ -87,6 +87,26 @@ def test_diffusion_is_personalised_pagerank():
     assert sparse["edge_weight"].min() >= 0.1
 
 
+def test_walks_take_a_link_as_likely_as_its_weight():
+    edges = torch.tensor([[0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 0, 0, 0, 0]])
+    weight = torch.tensor([1.0, 3.0, 0.0, 1.0, 2.0, 1.0, -1.0])
+    one = {"x": torch.ones(5, 2), "edge_index": edges, "edge_weight": weight}
+    alpha, walks = 0.3, 20_000
+    view, _ = graph.diffuse(one, G().manual_seed(0), alpha=alpha, walks=walks, steps=60, least=0.0)
+    dense = torch.zeros(5, 5)
+    dense[tuple(view["edge_index"])] = view["edge_weight"]
+    step = torch.zeros(5, 5, dtype=torch.float64)
+    step[tuple(edges)] = weight.double().clamp(min=0)
+    step[4, 4] = 1.0
+    step /= step.sum(1, keepdim=True)
+    exact = alpha * torch.linalg.inv(torch.eye(5, dtype=torch.float64) - (1 - alpha) * step)
+    assert (dense - exact).abs().max() < 5 * (0.25 / walks) ** 0.5 and dense[0, 3] == 0
+    for seed in range(20):
+        kept = graph.subgraph({**one, "batch": torch.zeros(5, dtype=torch.int64)}, G().manual_seed(seed), roots=0.0, steps=30)[1]["kept"]
+        assert not (kept[3] and kept[:3].any()) or kept[3], "node 3 is reached by no link"
+        assert int(kept.sum()) in (1, 3, 4)
+
+
 def test_low_rank_is_the_singular_value_decomposition():
     one = made()
     factors = graph.low_rank(one, G().manual_seed(0), rank=5, passes=6)[0]["factors"]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from counterpoint.core.errors import DataError
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.views import points, skeleton, video, volume
 from tests.views.laws import ks
 
@@ -40,6 +40,9 @@ def test_intensity_is_relative_to_the_item():
     again, _ = volume.intensity((x - 1000) / 300, G().manual_seed(0), noise=0.0)
     assert torch.allclose((view - 1000) / 300, again, atol=1e-3)
     assert keys["contrast"].min() >= 0.8 and keys["contrast"].max() <= 1.2
+    noisy, _ = volume.intensity(x, G().manual_seed(0), brightness=0.0, contrast=0.0, noise=0.2)
+    share = (noisy - x).std((1, 2, 3, 4)) / x.std((1, 2, 3, 4))
+    assert share.max() < 0.25 and abs(share.mean() - 0.1) < 0.03, "its deviation is uniform up to 0.2"
 
 
 def test_frames_of_a_clip_are_treated_alike():
@@ -64,6 +67,11 @@ def cloud(n=10):
     x = torch.randn(n, 4, 60)
     x[::2, :, 50:] = float("nan")
     return x
+
+
+def test_strides_are_the_smallest_and_the_largest():
+    with pytest.raises(OptionError, match="in this order"):
+        video.moment(torch.rand(2, 3, 9, 4, 4), G(), frames=2, strides=(4, 1))
 
 
 def test_points_turn_without_changing_distances():
@@ -117,6 +125,13 @@ def test_joints_are_hidden_in_all_frames():
     assert torch.equal(keys["mask"].sum(1), torch.full((8,), 3))
     zero = (view.nan_to_num(0) == 0).all(1).all(1)
     assert torch.equal(zero, keys["mask"])
+
+
+def test_noise_of_points_and_joints_has_the_deviation_it_says():
+    step = points.jitter(torch.zeros(50, 3, 200), G().manual_seed(0), scale=0.02, most=1.0)[0]
+    assert abs(step.std() - 0.02) < 0.001
+    assert points.jitter(torch.zeros(50, 3, 200), G().manual_seed(0), scale=0.02, most=0.03)[0].abs().max() == pytest.approx(0.03)
+    assert abs(skeleton.jitter(torch.zeros(50, 3, 20, 12), G().manual_seed(0), scale=0.02)[0].std() - 0.02) < 0.001
 
 
 def test_still_jitter_is_the_same_in_all_frames():

@@ -94,6 +94,14 @@ def test_channels_dropped_are_zero_and_gaps_stay():
     assert bool((view[keys["dropped"]].nan_to_num(0) == 0).all())
 
 
+def test_masks_are_runs_of_the_length_they_say():
+    x = torch.ones(200, 1, 100)
+    hidden = series.mask(x, G().manual_seed(0), share=0.2, length=5)[1]["mask"].int()
+    starts = (hidden.diff(dim=1, prepend=torch.zeros(200, 1, dtype=torch.int32)) == 1).sum()
+    assert hidden.sum() / starts > 4.5, "runs of 5, and longer ones where two touch"
+    assert abs(hidden.float().mean() - 0.2) < 0.02
+
+
 def test_a_very_large_batch_is_made_in_pieces_of_the_same_law():
     x = torch.randn(40_000, 1, 64)
     view, keys = series.varied(x, G().manual_seed(0))

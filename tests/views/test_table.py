@@ -61,6 +61,9 @@ def test_mixup_mixes_numbers_and_draws_categories():
     assert torch.allclose(view[:, :2], share * x[:, :2] + (1 - share) * other[:, :2], atol=1e-6)
     assert bool(((view[:, 2:] == x[:, 2:]) | (view[:, 2:] == other[:, 2:])).all())
     assert keys["share"].min() >= 0.5
+    differ = x[:, 2:] != other[:, 2:]
+    kept = ((view[:, 2:] == x[:, 2:]) & differ).sum() / differ.sum()
+    assert abs(kept - 0.75) < 0.06, "a category stays with the weight of its row, uniform in [0.5, 1]"
 
 
 def test_arrays():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from counterpoint import data, views
-from counterpoint.core.errors import DataError
+from counterpoint.core.errors import DataError, OptionError
 from counterpoint.data.text import word_of
 from counterpoint.views import text
 
@@ -62,6 +62,15 @@ def test_swap_moves_no_further_than_its_reach():
     assert torch.equal(view[long, :2], x[long, :2])
 
 
+@pytest.mark.parametrize("reach", [1, 2, 4])
+def test_swap_moves_as_far_as_its_reach(reach):
+    x = torch.arange(1, 41).expand(300, 40)
+    moved = (text.swap(x, G().manual_seed(0), reach=reach)[0] - x).abs()
+    assert moved.max() == reach and (moved > 0).float().mean() > 0.2
+    share = (text.varied(x, G().manual_seed(0), span=(1.0, 1.0), dropped=0.0, reach=reach)[0] != x).float().mean()
+    assert abs(share - (moved > 0).float().mean()) < 0.02
+
+
 def test_mask_and_twin():
     x, _ = texts()
     view, keys = text.mask(x, G().manual_seed(0), token=7, share=0.4)
@@ -78,6 +87,20 @@ def test_kmers_number_words_and_mark_gaps():
     assert sorted(ids.tolist()) == list(range(1, 65))
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_kmers_have_room_for_their_numbers(kind):
+    last = text.kmers(torch.full((1, 9), 4, dtype=kind), k=9)
+    assert last.tolist() == [[4**9]]
+    with pytest.raises(OptionError, match="too long"):
+        text.kmers(torch.full((1, 40), 4, dtype=kind), k=32)
+
+
+def test_a_mask_token_that_is_no_id_is_refused():
+    for kind, token in ((torch.uint8, 300), (torch.int32, 2**40)):
+        with pytest.raises(OptionError, match="token"):
+            text.mask(torch.ones(2, 5, dtype=kind), G(), token=token)
+
+
 def test_strand_is_the_reverse_complement_and_its_own_inverse():
     x = torch.tensor([[1, 1, 2, 3, 0]])  # AACG → CGTT
     back, _ = text.strand(x, G(), share=1.0)
@@ -90,6 +113,8 @@ def test_mutate_changes_letters_only():
     view, _ = text.mutate(x, G().manual_seed(0), share=0.5)
     assert bool((view[:, 6:] == 0).all()) and view[:, :6].min() >= 1 and view.max() <= 4
     assert abs((view[:, :6] != x[:, :6]).float().mean() - 0.5 * 0.75) < 0.05
+    drawn = text.mutate(torch.full((4000, 5), 9), G().manual_seed(1), share=0.8)[0].flatten().bincount()[1:5]
+    assert ((drawn / 16000 - 0.25).abs() < 0.02).all(), "each of the four letters is as likely"
 
 
 def test_numbers_that_are_no_ids_are_refused():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
 
-from counterpoint.core.options import Count, Positive
+from counterpoint.core.options import Positive, Range
 from counterpoint.views import draw, series
 from counterpoint.views.audio.silence import again, silent
 
@@ -43,7 +44,7 @@ def _below(x: Tensor, pace: Tensor) -> Tensor:
 
 
 def stretch(
-    x: Tensor, generator: Generator, *, factor: tuple[Positive, Positive] = (0.85, 1.15), window: Count = 512
+    x: Tensor, generator: Generator, *, factor: tuple[Positive, Positive] = (0.85, 1.15), window: Annotated[int, Range(4)] = 512
 ) -> tuple[Tensor, Keys]:
     """Faster or slower at the same pitch: a phase vocoder (Flanagan and Golden 1966), each item at its own pace.
 
@@ -54,7 +55,8 @@ def stretch(
     b, c, t = x.shape
     window = min(window, 2 * (t // 2))
     hop, shape = window // 4, torch.hann_window(window, device=x.device)
-    spectrum = torch.stft(clean.reshape(b * c, t), window, hop, window=shape, return_complex=True)
+    # silence before the first sample: a mirror image would have other phases, and a slow pace counts its step more than once
+    spectrum = torch.stft(clean.reshape(b * c, t), window, hop, window=shape, pad_mode="constant", return_complex=True)
     frames = spectrum.shape[2]
     pace = draw.uniform(x, generator, math.log(factor[0]), math.log(factor[1]), b).exp_()
     places = (torch.arange(frames, device=x.device) * pace[:, None]).repeat_interleave(c, 0)
