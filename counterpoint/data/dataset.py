@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
@@ -39,6 +39,12 @@ class Field:
         described = self.kind.modality(self.found)
         assert isinstance(described, Modality)
         return described
+
+    @property
+    def word_of(self) -> Callable[[int], str] | None:
+        """What the ids of a text stand for; None of other kinds."""
+        found: Callable[[int], str] | None = self.kind.word_of(self.found) if self.found["kind"] == "text" else None
+        return found
 
     @property
     def linked(self) -> bool:

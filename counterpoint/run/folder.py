@@ -22,7 +22,6 @@ from counterpoint.clustering import kmeans
 from counterpoint.core import options
 from counterpoint.core.errors import MissingExtra, OptionError, OutputError, RequirementError, RunError
 from counterpoint.core.recipe import Batch, Graph, Modality, Progress, Spec, View
-from counterpoint.data import text
 from counterpoint.run.scores import embed
 from counterpoint.training import state
 
@@ -152,7 +151,7 @@ def _columns(batch: Batch, made: Sequence[View], given: Any) -> list[views.Colum
     columns = []
     for name, field in given.fields.items():
         kind, own = field.found["kind"], batch.fields[name]
-        words = text.word_of(field.found) if kind == "text" else None
+        words = field.word_of
         here = [(view.name.removesuffix("_again"), view.fields[name]) for view in made if name in view.fields]
         roles = [role for role, _ in here]
         each = len(here) if len(here) <= MOST else 2 if len(set(roles)) < MOST else 1

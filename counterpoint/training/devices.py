@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -98,3 +99,11 @@ def interruptible() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Refuse `compile` where torch would find nothing to compile with: on a CPU it writes C++."""
+    asked = os.environ.get("CXX")
+    names = (asked,) if asked else ("g++", "clang++", "c++", "cl")
+    if device.type == "cpu" and not any(shutil.which(name) for name in names):
+        raise OptionError(f"compile = True needs a C++ compiler, and {' or '.join(names)} is not there; install one, or leave compile out")

@@ -19,7 +19,7 @@ from counterpoint.core.errors import OptionError, RunError
 from counterpoint.core.recipe import Batch, Part, Progress, Recipe, Rows, Stage, Update, match, value_of
 from counterpoint.core.values import warmup_cosine
 from counterpoint.training import distributed, health, state
-from counterpoint.training.devices import fabric_of, interruptible, kept_memory
+from counterpoint.training.devices import check_compiler, fabric_of, interruptible, kept_memory
 from counterpoint.training.feed import Beside, Feed, Place
 from counterpoint.training.metrics import Metrics
 from counterpoint.training.settings import Settings
@@ -52,6 +52,7 @@ class Training:
         device = self.fabric.device
         self.place, self.beside, self.ahead = Place(device), Beside(device), device.type == "cuda"
         if settings.compile:
+            check_compiler(device)
             for part in self.model.children():  # in place: names of weights stay; what joins the parts is Python and stays so too
                 part.compile()
         self.columns: dict[str, Tensor] = {}

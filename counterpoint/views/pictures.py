@@ -55,7 +55,8 @@ def show(
     items are nodes with what is around them, or the small graphs where it has "batch".
     preset: a preset, or one transform, which then makes two views.
     kind: of the data, where neither the data set nor the preset says it.   items: rows of the picture.
-    words: what the ids of a text say: a list by id, or a function of an id, "" for the padding; the ids themselves where none.
+    words: what the ids of a text say: a list by id, or a function of an id, "" for the padding; a data set's own where none, of a batch the
+        ids themselves.
     seed: of items and views.
     """
     preset, generator = part_of(preset), seeded(seed)
@@ -65,6 +66,7 @@ def show(
     found = sample(data, preset, kind, items, generator)
     transforms = preset.sized(found.x) if isinstance(preset, Preset) else (preset, preset)
     small = preset.small if isinstance(preset, Preset) else 0
+    words = words or found.words
     columns = [Column("item", found.kind, found.x, words=words)]
     for number, part in enumerate(transforms, 1):
         title = f"view {number}" + (", small" if number > len(transforms) - small else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class Sample:
     """Some items. x: (b, …) tensor, or a core Graph of b nodes, or of b small graphs where its parts have "batch".   chosen: (b,) which.
 
     count: how many items there are.   kind: of data.   modality: where a data set says it.   labels: a data set's own, one per item.
+    words: what the ids of a text stand for, where a data set says it.
     """
 
     x: Any
@@ -33,6 +34,7 @@ class Sample:
     kind: str
     modality: Modality | None = None
     labels: Any = None
+    words: Callable[[int], str] | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -95,7 +97,7 @@ def _of_set(data: Any, asked: str | None, items: int, generator: Generator, affo
     x = data.batch(data.ids[chosen]).fields[next(iter(data.spec.modalities))]
     column = data.columns.get("label")
     labels = column if column is not None and not column.is_floating_point() else None
-    return Sample(x, chosen, len(data.ids), modality.kind, modality, labels)
+    return Sample(x, chosen, len(data.ids), modality.kind, modality, labels, next(iter(data.fields.values())).word_of)
 
 
 def _of_graph(parts: Any, kind: str, items: int, generator: Generator) -> Sample:

@@ -40,7 +40,8 @@ def test_every_error_is_a_counterpoint_error_with_a_docstring() -> None:
         ("simclrr", ["simclr", "byol"], "; did you mean 'simclr'?"),
         ("zzz", ["b", "a"], "; there are: a, b"),
         ("zzz", [], ""),
-        ("zzz", [f"name{i}" for i in range(13)], ""),
+        ("zzz", [f"name{i}" for i in range(17)], ""),
+        ("SIMCLRr", ["SimCLR", "byol"], "; did you mean 'SimCLR'?"),
     ],
 )
 def test_nearest(name: str, names: list[str], expected: str) -> None:

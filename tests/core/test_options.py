@@ -84,8 +84,8 @@ def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("range_", "inside", "outside", "text"),
     [
-        (Range(0, open_low=True), [1e-9, 5, math.inf], [0, -1], "> 0"),
-        (Range(0), [0, 3], [-1e-9], ">= 0"),
+        (Range(0, open_low=True), [1e-9, 5, 1e300], [0, -1, math.inf], "> 0"),
+        (Range(0), [0, 3], [-1e-9, math.inf, -math.inf], ">= 0"),
         (Range(0, 1), [0, 1, 0.5], [-0.1, 1.1], "in [0, 1]"),
         (Range(0, 1, open_low=True, open_high=True), [0.5], [0, 1], "in (0, 1)"),
     ],

@@ -10,6 +10,7 @@ import torch
 
 from counterpoint import checks
 from counterpoint.core import registry
+from counterpoint.core.errors import OptionError
 from counterpoint.training.loop import Training
 from counterpoint.training.settings import Settings
 
@@ -31,3 +32,10 @@ def test_a_compiled_run_learns_what_a_plain_one_learns(tmp_path: Path) -> None:
         found.append(lines)
     assert len(found[0]) == 3
     assert found[0] == pytest.approx(found[1], rel=0.02), "dropout draws other numbers, all else is the same"
+
+
+def test_a_machine_without_a_compiler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nonexistent/compiler")
+    given = checks.example("array")
+    with pytest.raises(OptionError, match="/nonexistent/compiler is not there"):
+        Training(registry.get("simclr")(given.spec), given, Settings(accelerator="cpu", compile=True), tmp_path)

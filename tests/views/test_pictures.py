@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint import views
+from counterpoint import data, views
 from counterpoint.core.errors import DataError, OptionError
 from counterpoint.core.options import use
 from counterpoint.core.recipe import Graph
@@ -132,6 +132,15 @@ def test_one_transform_makes_two_views_and_a_seed_repeats():
     first, again = (views.show(ITEMS["series"], part, kind="series", items=1, seed=3) for _ in range(2))
     assert first == again
     assert first != views.show(ITEMS["series"], part, kind="series", items=1, seed=4)
+
+
+def test_a_set_knows_its_words(monkeypatch):
+    seen = []
+    monkeypatch.setattr(pictures, "picture", lambda columns: seen.extend(columns))
+    views.show(data.read(["a cat sat", "dogs run"] * 6), views.preset("text", "twin"), items=2)
+    assert all(column.words is not None for column in seen)
+    ids = seen[0].x[0]
+    assert "cat" in [seen[0].words(int(i)) for i in ids]
 
 
 def test_words_are_written():
