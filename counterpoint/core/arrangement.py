@@ -73,7 +73,8 @@ def _joined(x: Tensor, blocks: Sequence[int], size: int) -> Tensor:
 
 
 def below_each_other(each: Sequence[Tensor]) -> Tensor:
-    """`torch.cat`, without a copy where tensors lie so in memory already, as views of pictures do; then it is of the same memory."""
+    """`torch.cat`, without a copy where tensors lie so in memory already, as views of pictures do; then it is of the same memory, and
+    an encoder must not write to it: a teacher, or another update, reads the same views."""
     first, storage, place = each[0], each[0].untyped_storage().data_ptr(), each[0].storage_offset()
     for x in each:
         here = x.is_contiguous() and not x.requires_grad and x.dtype == first.dtype and x.shape[1:] == first.shape[1:]
