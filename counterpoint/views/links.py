@@ -75,8 +75,8 @@ def by_graph(batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tenso
 
 
 class Neighbours(NamedTuple):
-    """All in one list, sorted by source: targets (e,), each node's start in it and degree (n,), and the weights added up (e,) if there are
-    weights."""
+    """All in one list, sorted by source: targets (e,), each node's start in it and degree (n,), and, if there are weights, the sum of
+    those before each place and of all (e + 1,)."""
 
     targets: Tensor
     start: Tensor
@@ -87,12 +87,11 @@ class Neighbours(NamedTuple):
 def neighbours(graph: Graph) -> Neighbours:
     """Links without weight, or below 0, are none."""
     edges, nodes = edges_of(graph)
-    heaped = None
-    if graph.get("edge_weight") is not None:
-        edges, weight = edges[:, graph["edge_weight"] > 0], graph["edge_weight"][graph["edge_weight"] > 0]
+    weight = graph.get("edge_weight")
+    if weight is not None:
+        edges, weight = edges[:, weight > 0], weight[weight > 0]
     order = edges[0].argsort()
-    if graph.get("edge_weight") is not None:
-        heaped = weight.double()[order].cumsum(0)
+    heaped = None if weight is None else torch.nn.functional.pad(weight.double()[order].cumsum(0), (1, 0))
     degree = torch.bincount(edges[0], minlength=nodes)
     return Neighbours(edges[1][order], degree.cumsum(0) - degree, degree, heaped)
 
@@ -106,8 +105,7 @@ def walked(at: Tensor, rows: Neighbours, generator: Generator) -> Tensor:
     if rows.heaped is None:
         place = start + (part * degree).long()
     else:
-        ends = torch.cat([rows.heaped.new_zeros(1), rows.heaped])
-        low, high = ends[start], ends[start + degree]
-        place = torch.searchsorted(rows.heaped, low + part * (high - low), right=True).minimum(start + degree - 1)
+        low, high = rows.heaped[start], rows.heaped[start + degree]
+        place = torch.searchsorted(rows.heaped[1:], low + part * (high - low), right=True).minimum(start + degree - 1)
     reached = rows.targets[place.clamp(0, len(rows.targets) - 1)]
     return torch.where(degree > 0, reached, at)

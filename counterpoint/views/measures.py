@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from counterpoint.core.errors import DataError
-from counterpoint.core.options import Part
+from counterpoint.core.options import Count, Part, check
 from counterpoint.core.recipe import Graph
 from counterpoint.views import graph
 from counterpoint.views.features import describe
 from counterpoint.views.ready import Preset
-from counterpoint.views.sampling import at_least_one, codes, part_of, sample, seeded
+from counterpoint.views.sampling import codes, part_of, sample, seeded
 
 Features = Callable[[Any], Tensor]
 LEAST, MOST = 8, 4  # items; views of a preset that are looked at
@@ -62,7 +62,7 @@ def measure(
     links_within_label:   share of its links between items of one label; label_chance is that of pairs at random.
     """
     preset, generator = part_of(preset), seeded(seed)
-    at_least_one("neighbours", neighbours)
+    check(neighbours, Count, "neighbours")
     found = sample(data, preset, kind, items, generator, afford=True)
     if len(found) < LEAST:
         raise DataError(f"{len(found)} items were given; measuring views needs at least {LEAST}")

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from counterpoint.core.errors import DataError, LabelError, OptionError
-from counterpoint.core.options import Part, use
+from counterpoint.core.options import Count, Part, check, use
 from counterpoint.core.recipe import Graph, Modality
 from counterpoint.views import checked
 from counterpoint.views.ready import Preset
@@ -46,18 +46,12 @@ def part_of(preset: Any) -> Preset | Part:
         return preset
     if callable(preset):
         return use(preset)
-    raise OptionError(f"preset = {preset!r} was given; give views.preset(kind, name), or one transform, views.use(views.image.simclr, …)")
+    raise OptionError(f"preset = {preset!r} was given; give views.preset(kind, name), or one transform, such as views.image.simclr")
 
 
 def seeded(seed: Any) -> Generator:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise OptionError(f"seed = {seed!r} was given; it is a whole number")
+    check(seed, int, "seed")
     return Generator().manual_seed(seed % (1 << 63))
-
-
-def at_least_one(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name} = {value!r} was given; it is a whole number, at least 1")
 
 
 def sample(data: Any, preset: Preset | Part, kind: str | None, items: int, generator: Generator, *, afford: bool = False) -> Sample:
@@ -66,7 +60,7 @@ def sample(data: Any, preset: Preset | Part, kind: str | None, items: int, gener
     data: a data set of one modality, a batch (items, …), or a graph as a mapping, PyTorch Geometric's Data or a core Graph.
     preset: says the kind where neither `kind` nor the data set does.   afford: fewer items where they are large.
     """
-    at_least_one("items", items)
+    check(items, Count, "items")
     asked = kind or (preset.kind if isinstance(preset, Preset) else None)
     if isinstance(preset, Preset) and asked != preset.kind:
         raise DataError(f'kind = "{asked}" was given with {preset.kind} views; they must be of one kind')
