@@ -6,7 +6,7 @@ Letters in shapes: b items of a batch, n rows (anchors), m rows (candidates), d 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,15 +153,42 @@ class Rows:
         """
         if len(parts) == 1:
             return parts[0]
-        names = {name: next(p.keys[name] for p in parts if name in p.keys) for p in parts for name in p.keys}
-        keys = {}
-        for name, like in names.items():
-            filler = math.nan if like.is_floating_point() else UNKNOWN
-            keys[name] = torch.cat([p.keys.get(name, like.new_full((len(p), *like.shape[1:]), filler)).to(like.device) for p in parts])
+        below, sizes = [p.keys for p in parts], [len(p) for p in parts]
+        keys = {name: joined(name, below, sizes) for name in dict.fromkeys(name for p in below for name in p)}
         if len({p.shared for p in parts}) == 2:
             keys["shared"] = torch.cat([torch.full((len(p),), int(p.shared), device=parts[0].z.device) for p in parts])
         roles = max((p.roles for p in parts), key=len)
         return Rows(torch.cat([p.z for p in parts]), keys, all(p.shared for p in parts), roles)
+
+
+class Late(Mapping[str, Tensor]):
+    """Keys that are made when they are first asked for: most never are."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Tensor]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def joined(name: str, keys: Sequence[Mapping[str, Tensor]], sizes: Sequence[int]) -> Tensor:
+    """The key of this name of blocks of rows, below each other; unknown for the rows of a block that lacks it."""
+    like = next(block[name] for block in keys if name in block)
+    filler = math.nan if like.is_floating_point() else UNKNOWN
+    blank = [None if name in block else like.new_full((size, *like.shape[1:]), filler) for block, size in zip(keys, sizes, strict=True)]
+    return torch.cat([block[name].to(like.device) if none is None else none for block, none in zip(keys, blank, strict=True)])
 
 
 Embeddings = dict[str, Rows]  # space → rows; the views of a space are stacked, keys["view"] tells them apart

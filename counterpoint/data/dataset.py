@@ -140,7 +140,7 @@ class Dataset:
                 fields[name] = field.kind.around(field.store, self.tables["edges"], wanted, hops, generator)
             else:
                 fields[name] = field.store.take(wanted)
-        return Batch(fields, {"item": wanted, **{name: values[wanted] for name, values in self.every.items()}}, self.tables)
+        return Batch(fields, {"item": wanted, **{name: values.index_select(0, wanted) for name, values in self.every.items()}}, self.tables)
 
     @property
     def linked(self) -> bool:
@@ -239,8 +239,8 @@ class Dataset:
         wanted = torch.as_tensor(ids, dtype=torch.int64).cpu().reshape(-1)
         if not len(wanted):
             return wanted
-        odd = wanted[(wanted < 0) | (wanted >= len(self.parts))]
-        if len(odd):
+        if wanted.min() < 0 or wanted.max() >= len(self.parts):
+            odd = wanted[(wanted < 0) | (wanted >= len(self.parts))]
             raise DataError(f"there is no item {int(odd[0])}; ids are 0 … {len(self.parts) - 1:,}")
         if not self.whole:
             place = torch.searchsorted(self.ids, wanted).clamp_(max=max(len(self.ids) - 1, 0))

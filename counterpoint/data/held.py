@@ -31,7 +31,7 @@ class Held:
             name: field.kind.around(field.store, given.tables["edges"], at) if field.linked else field.store.take(at)
             for name, field in given.fields.items()
         }
-        return Batch(found, {"item": at, **{name: values[at] for name, values in given.every.items()}}, given.tables)
+        return Batch(found, {"item": at, **{name: values.index_select(0, at) for name, values in given.every.items()}}, given.tables)
 
 
 def held(data: Dataset, device: torch.device) -> Held:

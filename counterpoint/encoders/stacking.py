@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from counterpoint.core.arrangement import below_each_other, mark_stacked
 from counterpoint.core.errors import OptionError, RequirementError, nearest
+from counterpoint.core.flow import Late, joined
 from counterpoint.core.recipe import Graph, Modality, Rows, Spec, View
 
 
@@ -72,13 +73,13 @@ def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows
     chosen = range(len(views)) if positions is None else positions
     if not chosen:
         raise RequirementError("there are no views to encode")
-    parts = []
-    for position in chosen:
-        keys = dict(views[position].keys)
-        item = keys["item"]
-        keys["view"] = torch.full((len(item),), position, dtype=torch.int64, device=item.device)
-        parts.append(Rows(item.new_empty((len(item), 0), dtype=torch.float32), keys))
-    rows = replace(Rows.cat(parts), roles=tuple(view.name for view in views))
+    each = [views[position].keys for position in chosen]
+    sizes = [len(keys["item"]) for keys in each]
+    numbers = [torch.full((size,), p, device=keys["item"].device) for size, p, keys in zip(sizes, chosen, each, strict=True)]
+    named = [{**keys, "view": number} for keys, number in zip(each, numbers, strict=True)]
+    keys = Late({name: partial(joined, name, named, sizes) for name in dict.fromkeys(name for keys in named for name in keys)})
+    empty = torch.empty(sum(sizes), 0, device=numbers[0].device)
+    rows = Rows(empty, keys, False, tuple(view.name for view in views))
     items = views[chosen[0]].keys["item"]
     if all(views[position].keys["item"] is items for position in chosen):
         mark_stacked(rows, items, tuple(chosen))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterpoint.core.flow import Late
 from counterpoint.core.recipe import Contrast, Embeddings, Rows, pick
 
 ITEMS = 128  # items of a batch that are looked at: a 256 × 256 matrix costs less than a millisecond
@@ -58,13 +61,20 @@ FINDINGS = {
 
 def spread(z: Tensor) -> float:
     """Standard deviation of the normalised rows over the items, times √d: 1 for rows spread evenly over the sphere, 0 for a collapse."""
-    unit = F.normalize(z.float(), dim=1)
+    return _spread(F.normalize(z.float(), dim=1))
+
+
+def _spread(unit: Tensor) -> float:
     return float(unit.std(dim=0, unbiased=False).square().sum().sqrt())
 
 
 def rank(z: Tensor) -> float:
     """Effective rank: exp of the entropy of the singular values' shares (Roy & Vetterli 2007; RankMe, Garrido et al. 2023)."""
-    values = torch.linalg.svdvals(F.normalize(z.float(), dim=1))
+    return _rank(F.normalize(z.float(), dim=1))
+
+
+def _rank(unit: Tensor) -> float:
+    values = torch.linalg.svdvals(unit)
     share = values / values.sum().clamp(min=1e-12)
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
 
@@ -80,15 +90,16 @@ def look(out: Embeddings, objective: Mapping[str, Any], tables: Mapping[str, Any
     found: dict[str, Any] = {}
     if not bool(torch.isfinite(few.z).all()):
         return {"spread": math.nan, "effective_rank": math.nan}
-    one_view = few.where(few.keys["view"] == few.keys["view"].min()) if "view" in few.keys else few
+    unit = F.normalize(few.z.float(), dim=1)
+    one_view = unit[few.keys["view"] == few.keys["view"].min()] if "view" in few.keys else unit
     if len(one_view) > 1:
-        found = {"spread": spread(one_view.z), "effective_rank": rank(one_view.z)}
+        found = {"spread": _spread(one_view), "effective_rank": _rank(one_view)}
     if contrasts:
         candidates = few if contrasts[0].candidates == contrasts[0].anchors else _few(pick(out, contrasts[0].candidates))
         pairs = contrasts[0].pairs(few, candidates, tables)
         positive = pairs.positive.dense(pairs.shape) > 0
         negative = (pairs.candidate.dense(pairs.shape) > 0) & ~positive
-        similar = F.normalize(few.z.float(), dim=1) @ F.normalize(candidates.z.float(), dim=1).T
+        similar = unit @ (unit if candidates is few else F.normalize(candidates.z.float(), dim=1)).T
         for name, mask in (("positive", positive), ("negative", negative)):
             values = similar[mask]
             if len(values):
@@ -101,8 +112,12 @@ def _few(rows: Rows) -> Rows:
     if rows.shared or "item" not in rows.keys:
         return rows.where(torch.arange(min(len(rows), 4 * ITEMS), device=rows.z.device))
     items = rows.keys["item"]
-    kept = rows.where(torch.isin(items, items.unique()[:ITEMS]))
-    return kept if len(kept) <= 8 * ITEMS else kept.where(torch.arange(8 * ITEMS, device=rows.z.device))
+    kept = (items <= items.unique()[:ITEMS][-1:]).nonzero()[: 8 * ITEMS, 0]
+    return replace(rows, z=rows.z[kept], keys=Late({name: partial(_picked, rows.keys, name, kept) for name in rows.keys}))
+
+
+def _picked(keys: Mapping[str, Tensor], name: str, kept: Tensor) -> Tensor:
+    return keys[name][kept]
 
 
 def duplicates(x: Any, limit: int = 20_000) -> float:

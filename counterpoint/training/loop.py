@@ -23,7 +23,7 @@ from counterpoint.training.devices import check_compiler, fabric_of, interruptib
 from counterpoint.training.feed import Beside, Feed, Place
 from counterpoint.training.metrics import Metrics
 from counterpoint.training.settings import Settings
-from counterpoint.training.step import train_step
+from counterpoint.training.step import Roles, train_step
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),  # one pass over the weights in place of ten
@@ -50,6 +50,7 @@ class Training:
         model = recipe.encoder(data.spec)
         self.model: nn.Module = self.fabric.to_device(model)
         device = self.fabric.device
+        self.roles = Roles()
         self.place, self.beside, self.ahead = Place(device), Beside(device), device.type == "cuda"
         if settings.compile:
             check_compiler(device)
@@ -282,6 +283,7 @@ class Training:
         self.seed(f"round/{part!r}")
         part(self)
         self.place.forget()
+        self.roles.forget()
 
     def _check_scopes(self) -> None:
         for name, term in self.recipe.objective.items():
@@ -302,6 +304,7 @@ class Training:
                     seeded = self.generator(f"embed/{number}")
                     parts.append(self.model(views(given, seeded, self.now), self.now)[space])
         self.model.train()
+        self.roles.forget()
         return Rows.cat(parts)
 
     # ---- state

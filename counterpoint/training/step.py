@@ -18,6 +18,41 @@ from counterpoint.core.recipe import Batch, Contrast, Embeddings, Progress, Reci
 from counterpoint.training import distributed
 
 
+class Roles:
+    """Who learns in an update, in which mode its parts are, and who is told of it: read from the names of the model once and not at every
+    step (a thousand names take milliseconds), until a stage changes the recipe or what else may change them asks to `forget`."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """A round may have changed what learns, or something a part's mode."""
+        self._recipe: Recipe | None = None
+        self._learning: dict[tuple[int, tuple[str, ...]], list[nn.Parameter]] = {}
+        self._modes_of: tuple[int, tuple[str, ...]] | None = None
+        self._told: list[nn.Module] | None = None
+
+    def learning(self, run: Running, number: int) -> list[nn.Parameter]:
+        """The parameters that the update of this number trains now; where there are some, the parts are in its modes."""
+        if self._recipe is not run.recipe:
+            self.forget()
+            self._recipe = run.recipe
+        update = run.recipe.updates[number]
+        key = number, _still(update, run.now)
+        if key not in self._learning:
+            self._learning[key] = parameters(run.model, update, run.now)
+        if self._learning[key] and not (self._modes_of == key and run.model.training):
+            set_modes(run.model, update, run.now)
+            self._modes_of = key
+        return self._learning[key]
+
+    def told(self, model: nn.Module) -> list[nn.Module]:
+        """The parts that have an `after_update`."""
+        if self._told is None:
+            self._told = [part for part in model.modules() if hasattr(part, "after_update")]
+        return self._told
+
+
 class Running(Protocol):
     """What the step reads of a training."""
 
@@ -26,6 +61,7 @@ class Running(Protocol):
     now: Progress
     chunk: int
     clip: float | None
+    roles: Roles
 
     def generator(self, purpose: str) -> Generator: ...
     def seed(self, purpose: str) -> None: ...
@@ -45,10 +81,9 @@ def train_step(run: Running, batch: Batch, views: Sequence[View] | None = None) 
     log: dict[str, Any] = {"loss": 0.0, "terms": {}, "out": {}}
     for number, update in enumerate(run.recipe.updates):
         named = {n: t for n, t in run.recipe.objective.items() if match(n, update.terms) and value_of(t.weight, run.now) != 0}
-        learning = parameters(run.model, update, run.now)
-        if not named or not learning:
+        learning = run.roles.learning(run, number) if named else []
+        if not learning:
             continue
-        set_modes(run.model, update, run.now)
         optimizer = run.optimizer(number)
         optimizer.zero_grad(set_to_none=True)
         log["out"] = gradients(run, views, named, batch.tables, update.sign, learning, log, f"model{number}")
@@ -57,9 +92,8 @@ def train_step(run: Running, batch: Batch, views: Sequence[View] | None = None) 
             nn.utils.clip_grad_norm_(learning, run.clip)
         optimizer.step()
     with torch.no_grad():
-        for part in run.model.modules():
-            if log["out"] and hasattr(part, "after_update"):
-                part.after_update(log["out"], run.now)  # type: ignore[operator]
+        for part in run.roles.told(run.model) if log["out"] else ():
+            part.after_update(log["out"], run.now)  # type: ignore[operator]
     return log
 
 
@@ -89,7 +123,7 @@ def gradients(
     if len(chunks) == 1:
         whole = distributed.gather(encode(0))
         run.seed(f"{purpose}/terms")
-        run.backward(sign * objective(terms, whole, tables, run.now, log), learning)
+        run.backward(_times(sign, objective(terms, whole, tables, run.now, log)), learning)
         return {space: rows.detach() for space, rows in whole.items()}
 
     with torch.no_grad():
@@ -101,7 +135,7 @@ def gradients(
     apart = {n: t for n, t in terms.items() if t.scope != "batch"}
     if together:
         run.seed(f"{purpose}/terms")
-        loss = sign * objective(together, whole, tables, run.now, log)
+        loss = _times(sign, objective(together, whole, tables, run.now, log))
         if loss.requires_grad:  # shared rows (prototypes, a learned scale) are parameters themselves: they get their gradient here
             run.backward(loss, [*learning, *(r.z for r in leaves.values() if not r.shared)])
     begin = dict.fromkeys(leaves, 0)
@@ -118,7 +152,7 @@ def gradients(
                 carried = carried + (rows.z * grad[piece].to(rows.z.dtype)).sum()
         if apart:
             share = len(chunk[0]) / len(views[0])
-            carried = carried + sign * objective(apart, distributed.gather(out), tables, run.now, log, share)
+            carried = carried + _times(sign, objective(apart, distributed.gather(out), tables, run.now, log, share))
         if carried.requires_grad:
             run.backward(carried, learning)
     return {space: rows.detach() for space, rows in whole.items()}
@@ -135,27 +169,37 @@ def objective(
     terms: Mapping[str, Any], out: Embeddings, tables: Mapping[str, Any], now: Progress, log: dict[str, Any], share: float = 1.0
 ) -> Tensor:
     """Σ weight · mean over the counted rows of all processes. Writes each term's value beside its chance level into the log."""
-    loss = torch.zeros((), device=next(iter(out.values())).z.device)
+    summands = []
     for name, term in terms.items():
         weight = value_of(term.weight, now)
         rows = term(out, tables, now)
         anchored = isinstance(term, Contrast) and term.by_row  # this process's anchors; any other term sees all rows on every process
-        count = distributed.total(rows.counted.sum()) if anchored else rows.counted.sum()
+        counted = rows.counted.sum()
+        count = distributed.total(counted) if anchored else counted
         value = rows.values.sum() / count.clamp(min=1)
-        part = value if anchored else value / distributed.world()
-        loss = loss + share * weight * part
+        summands.append(_times(share * weight if anchored else share * weight / distributed.world(), value))
         shown = distributed.total(value.detach()) if anchored else value.detach()
         line = log["terms"].setdefault(name, {"value": 0.0, "chance": rows.chance, "weight": weight, "counted": 0, "rows": 0})
-        line["value"] = line["value"] + share * shown
-        line["counted"] = line["counted"] + rows.counted.sum()
+        line["value"] = line["value"] + _times(share, shown)
+        line["counted"] = line["counted"] + counted
         line["rows"] += len(rows.counted)
-        log["loss"] = log["loss"] + share * weight * shown
-    return loss
+        log["loss"] = log["loss"] + _times(share * weight, shown)
+    return sum(summands[1:], summands[0]) if summands else torch.zeros((), device=next(iter(out.values())).z.device)
+
+
+def _times(factor: float, x: Tensor) -> Tensor:
+    """factor · x; at few rows each small operation is felt, on the way back too, and most factors are 1."""
+    x = x if x.dtype == torch.float64 else x.float()
+    return x if factor == 1 else factor * x
+
+
+def _still(update: Update, now: Progress) -> tuple[str, ...]:
+    return tuple(part for part, value in update.frozen.items() if value_of(value, now) > 0)
 
 
 def parameters(model: nn.Module, update: Update, now: Progress) -> list[nn.Parameter]:
     """The parameters this update trains at this moment."""
-    still = [part for part, value in update.frozen.items() if value_of(value, now) > 0]
+    still = _still(update, now)
     return [p for n, p in model.named_parameters() if p.requires_grad and match(n, update.train) and not match(n, still)]
 
 
@@ -164,7 +208,7 @@ def set_modes(model: nn.Module, update: Update, now: Progress) -> None:
     what the teacher says."""
     model.train()
     own_mode = {id(m) for part in model.modules() if hasattr(part, "batch_statistics") for m in part.modules()}
-    still = [part for part, value in update.frozen.items() if value_of(value, now) > 0]
+    still = _still(update, now)
     for name, child in model.named_children():
         own = [n for n, p in child.named_parameters(prefix=name) if p.requires_grad]
         if any(True for _ in child.parameters()) and not any(match(n, update.train) and not match(n, still) for n in own):

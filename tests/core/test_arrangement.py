@@ -114,3 +114,20 @@ def test_all_others_are(each):
     made = below_each_other(parts)
     assert torch.equal(made, torch.cat(parts)) and made.data_ptr() != parts[0].data_ptr()
     assert made.requires_grad is x.requires_grad
+
+
+def test_keys_of_views_are_joined_when_they_are_asked_for():
+    items = torch.tensor([4, 2])
+    views = [
+        View("global", {}, {"item": items, "crop": torch.rand(2, 4)}),
+        View("local", {}, {"item": items, "angle": torch.rand(2), "turn": torch.tensor([1, 0])}),
+    ]
+    made = frame(views)
+    plain = Rows.cat([Rows(torch.empty(2, 0), {**v.keys, "view": torch.full((2,), i)}) for i, v in enumerate(views)])
+    assert set(made.keys) == set(plain.keys) and len(made.keys) == 5 and "crop" in made.keys and "label" not in made.keys
+    assert made.keys.get("label") is None
+    assert not {"crop", "angle", "turn"} & made.keys._made.keys()
+    for name, key in plain.keys.items():
+        assert torch.equal(made.keys[name].nan_to_num(-5), key.nan_to_num(-5)) and made.keys[name].dtype == key.dtype
+        assert made.keys[name] is made.keys[name]
+    assert made.keys["crop"][2:].isnan().all() and made.keys["turn"].tolist() == [-1, -1, 1, 0]

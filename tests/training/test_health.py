@@ -72,3 +72,18 @@ def test_positives_and_negatives_are_those_of_the_pair_rule():
     assert abs(found["negative"]) < 0.05
     assert len(found["histogram"]["positive"]) == health.BINS
     assert sum(found["histogram"]["negative"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_items_that_are_looked_at_are_the_first_by_their_ids():
+    item = torch.randperm(1000)[:300]
+    item[7] = -1
+    view = torch.arange(2).repeat_interleave(300)
+    rows = Rows(torch.randn(600, 3), {"item": item.repeat(2), "view": view, "label": torch.arange(600)})
+    few = health._few(rows)
+    kept = torch.isin(rows.keys["item"], item.sort().values[: health.ITEMS])
+    wanted = rows.where(kept)
+    assert len(few) == 2 * health.ITEMS and torch.equal(few.z, wanted.z)
+    assert set(few.keys) == set(wanted.keys) and all(torch.equal(few.keys[name], key) for name, key in wanted.keys.items())
+    assert len(health._few(rows.where(kept & False))) == 0
+    one = Rows(torch.randn(3000, 2), {"item": torch.full((3000,), 4)})
+    assert len(health._few(one)) == 8 * health.ITEMS

@@ -22,6 +22,10 @@ def note(run, *, word="round"):
     SEEN.append((word, run.now.step, run.now.stage))
 
 
+def halt(run):
+    run.model.backbone.requires_grad_(run.now.step == 0)
+
+
 def write_column(run, *, name="cluster"):
     rows = run.embed_all()
     assert torch.equal(rows.keys["item"], run.data.ids)
@@ -124,6 +128,38 @@ def test_a_frozen_part_stands_still_for_as_long_as_it_is_frozen(given, tmp_path)
         train_step(run, next(batches))
         moved = {n.split(".")[0] for n, p in run.model.named_parameters() if not torch.equal(p, before[n])}
         assert moved == ({"projector"} if step < 2 else {"backbone", "projector"})
+
+
+def test_who_learns_is_asked_again_where_it_may_have_changed(given, tmp_path):
+    """It is read once, not at every step: a stage, a value that moves, a round and an eval mode must not be missed."""
+    from counterpoint.training.step import parameters, set_modes
+
+    def modes(model):
+        return [module.training for module in model.modules()]
+
+    thaws = Update(frozen={"backbone": use(values.step, before=1.0, after=0.0, steps=3)})
+    changes = {"stages": (Stage("one", 0.5), Stage("two", 0.5, {"updates": (Update(train=("projector",)),)}))}
+    for name, updates in (("stages", changes), ("value", {"updates": (thaws,)}), ("round", {"rounds": (Round(use(halt), at=4),)})):
+        run = make(given, tmp_path / name, changes=updates)
+        seen, real = [], loop.train_step
+
+        def spied(run, *args, real=real, seen=seen):
+            made = real(run, *args)
+            found = modes(run.model)
+            update = run.recipe.updates[0]
+            wanted = parameters(run.model, update, run.now)
+            assert list(map(id, run.roles.learning(run, 0))) == list(map(id, wanted))
+            set_modes(run.model, update, run.now)
+            assert modes(run.model) == found
+            seen.append(len(wanted))
+            if run.now.step % 2:
+                run.model.eval()  # somebody looked at the model in between
+            return made
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "train_step", spied)
+            run.fit()
+        assert len(set(seen)) == 2, (name, seen)
 
 
 def test_several_updates_train_their_own_parts(given, tmp_path):

@@ -220,6 +220,8 @@ class Relation:
             for other in self.data[1:]:
                 weights = torch.maximum(weights, other.at(rows, columns))
             return weights
+        if self.form == "index" and self.data[0].dim() == 1 and self.data[1] is None:
+            return self.data[0][rows] == columns  # −1 equals no position
         known, weights = self.table
         wanted = edge_numbers(rows, columns)
         if not len(known):
