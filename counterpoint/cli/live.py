@@ -22,6 +22,7 @@ class Live:
         self.bar: Progress | None = None
         self.task: Any = None
         self.last = 0.0
+        self.looked: dict[str, Any] = {}  # the latest look at the embeddings; not every line has one
 
     def __enter__(self) -> Live:
         if not self.quiet and self.console.is_terminal:
@@ -48,7 +49,8 @@ class Live:
         """A logged step."""
         if self.quiet:
             return
-        figures = figures_of(line)
+        self.looked = {k: line[k] for k in ("spread", "effective_rank") if k in line} or self.looked
+        figures = figures_of({**self.looked, **line})
         if self.bar is not None:
             if self.task is None:
                 self.task = self.bar.add_task("training", total=run.now.steps, figures=figures)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 if TYPE_CHECKING:
     from counterpoint.core.flow import Rows
 
-_DISTINCT: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # the key "item" of a batch → True
-_STACKED: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # the key "view" of rows → (their key "item", that of the batch, positions)
+# Noted on the very tensor of which it is known, so that another one in its place says nothing.
+DISTINCT = "_counterpoint_distinct"  # of the key "item" of a batch: True
+STACKED = "_counterpoint_stacked"  # of the key "item" of rows: (their key "view", the key "item" of the batch, positions)
 
 
 class Arrangement(NamedTuple):
@@ -30,29 +30,36 @@ class Arrangement(NamedTuple):
 
 def mark_distinct(items: Tensor) -> None:
     """Note that the key "item" (b,) of a batch names an item at most once, and none that is unknown."""
-    _DISTINCT[items] = True
+    setattr(items, DISTINCT, True)
 
 
 def mark_stacked(rows: Rows, items: Tensor, positions: tuple[int, ...]) -> None:
     """Note that `rows` are views of all `items` in their order, block by block, those at `positions` of the list of views."""
-    _STACKED[rows.keys["view"]] = (rows.keys["item"], items, positions)
+    setattr(rows.keys["item"], STACKED, (rows.keys["view"], items, positions))
+
+
+def _known(rows: Rows) -> Arrangement | None:
+    """What was noted of the keys of these rows, where they are the same two still."""
+    noted: tuple[Tensor, Tensor, tuple[int, ...]] | None = getattr(rows.keys.get("item"), STACKED, None)
+    if noted is None:
+        return None
+    view, items, positions = noted
+    same = rows.keys.get("view") is view and len(rows) == len(items) * len(positions)
+    return Arrangement(items, positions) if same else None
 
 
 def stacked(rows: Rows) -> tuple[int, tuple[int, ...]] | None:
     """(rows of a block, the key "view" of each block) where rows are known to stand view by view."""
-    view = rows.keys.get("view")
-    if view is None or view not in _STACKED:
-        return None
-    _, items, positions = _STACKED[view]
-    return (len(items), positions) if len(rows) == len(items) * len(positions) else None
+    known = _known(rows)
+    return None if known is None else (len(known.items), known.positions)
 
 
 def of_views(rows: Rows, wanted: Collection[int]) -> Rows | None:
     """The rows of some views, by slices and without a look at the keys; None where it is not known how rows are stacked."""
-    found = stacked(rows)
-    if found is None:
+    known = _known(rows)
+    if known is None:
         return None
-    size, positions = found
+    size, positions = len(known.items), known.positions
     kept = [place for place, position in enumerate(positions) if position in wanted]
     if len(kept) == len(positions):
         return rows
@@ -62,9 +69,7 @@ def of_views(rows: Rows, wanted: Collection[int]) -> Rows | None:
         some = replace(rows, z=rows.z[part], keys={name: key[part] for name, key in rows.keys.items()})
     else:
         some = replace(rows, z=_joined(rows.z, kept, size), keys={name: _joined(key, kept, size) for name, key in rows.keys.items()})
-    item, items, _ = _STACKED[rows.keys["view"]]
-    if rows.keys.get("item") is item:
-        mark_stacked(some, items, tuple(positions[place] for place in kept))
+    mark_stacked(some, known.items, tuple(positions[place] for place in kept))
     return some
 
 
@@ -86,10 +91,7 @@ def below_each_other(each: Sequence[Tensor]) -> Tensor:
 
 def arrangement(rows: Rows) -> Arrangement | None:
     """How rows are stacked, where it is known; rows that were picked, gathered, or made of tokens are not."""
-    view = rows.keys.get("view")
-    if view is None or view not in _STACKED or rows.shared or "position" in rows.keys or "shared" in rows.keys:
+    known = _known(rows)
+    if known is None or not hasattr(known.items, DISTINCT) or rows.shared or "position" in rows.keys or "shared" in rows.keys:
         return None
-    item, items, positions = _STACKED[view]
-    if rows.keys.get("item") is not item or items not in _DISTINCT or len(rows) != len(items) * len(positions):
-        return None
-    return Arrangement(items, positions)
+    return known

@@ -138,12 +138,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.z)
 
+    def holding(self, z: Tensor) -> Rows:
+        """The same rows with other vectors."""
+        return Rows(z, self.keys, self.shared, self.roles)
+
     def where(self, mask: Tensor) -> Rows:
         """The rows of a boolean mask or of a tensor of positions."""
-        return replace(self, z=self.z[mask], keys={k: v[mask] for k, v in self.keys.items()})
+        return Rows(self.z[mask], {k: v[mask] for k, v in self.keys.items()}, self.shared, self.roles)
 
     def detach(self) -> Rows:
-        return replace(self, z=self.z.detach())
+        return self.holding(self.z.detach())
 
     @staticmethod
     def cat(parts: Sequence[Rows]) -> Rows:
@@ -162,11 +166,12 @@ class Rows:
 
 
 class Late(Mapping[str, Tensor]):
-    """Keys that are made when they are first asked for: most never are."""
+    """Keys that are made when they are first asked for: most never are. made: those that are there already."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Tensor]]) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[], Tensor]], made: Mapping[str, Tensor] = {}) -> None:
         self._makers = makers
-        self._made: dict[str, Tensor] = {}
+        self._made = dict(made)
+        self._names = {**makers, **made}.keys()
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
@@ -174,13 +179,13 @@ class Late(Mapping[str, Tensor]):
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._makers
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._makers)
+        return len(self._names)
 
 
 def joined(name: str, keys: Sequence[Mapping[str, Tensor]], sizes: Sequence[int]) -> Tensor:

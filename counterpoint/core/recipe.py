@@ -31,6 +31,7 @@ from counterpoint.core.flow import (
     value_of,
 )
 from counterpoint.core.options import Part
+from counterpoint.core.similarity import cosine
 
 if TYPE_CHECKING:
     from counterpoint.core.similarity import Pairs, Scores
@@ -92,13 +93,12 @@ class Contrast:
     def __call__(self, out: Embeddings, tables: Mapping[str, Any], now: Progress) -> RowLoss:
         if isinstance(self.anchors, str) and self.anchors.endswith("/*"):
             return self._zipped(out, tables, now)
-        from counterpoint.core import similarity
-
-        anchors, candidates = pick(out, self.anchors), pick(out, self.candidates)
+        anchors = pick(out, self.anchors)
+        candidates = anchors if self.candidates == self.anchors else pick(out, self.candidates)
         if "own" in anchors.keys and self.by_row:  # several processes: each takes its own rows as anchors, against all candidates
             anchors = anchors.where(anchors.keys["own"])
         pairs: Pairs = self.pairs(anchors, candidates, tables)
-        scores: Scores = (self.similarity or Part(similarity.cosine))(anchors.z, candidates.z)
+        scores: Scores = (self.similarity or cosine)(anchors.z, candidates.z)
         if self.scale is not None:
             scores = scores.times(out[self.scale].z.reshape(()).exp())
         if self.bias is not None:
@@ -367,7 +367,7 @@ class Claim:
 
 def match(name: str, globs: Sequence[str]) -> bool:
     """Whether a dotted part name falls under one of the globs ("encoder" covers "encoder.block")."""
-    return any(fnmatch(name, g) or fnmatch(name, f"{g}.*") for g in globs)
+    return "*" in globs or any(fnmatch(name, g) or fnmatch(name, f"{g}.*") for g in globs)
 
 
 __all__ = [

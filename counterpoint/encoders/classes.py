@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -56,4 +55,4 @@ class Classes(nn.Module):
         weight = self.prototypes.weight
         number = torch.arange(len(weight), device=weight.device)
         shared = Rows(weight, {"item": torch.full_like(number, UNKNOWN), "class": number}, shared=True)
-        return {"logits": replace(out["h"], z=self.logits(out["h"].z)), "classes": shared}
+        return {"logits": out["h"].holding(self.logits(out["h"].z)), "classes": shared}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -77,8 +76,8 @@ class Gate(nn.Module):
         unit = functional.normalize(rows.z.float(), dim=1)
         item = torch.full((1,), UNKNOWN, device=unit.device)
         return {
-            "unit": replace(rows, z=unit),
-            "gated": replace(rows, z=unit * g.float().square()),
+            "unit": rows.holding(unit),
+            "gated": rows.holding(unit * g.float().square()),
             "scale": Rows(self.scale, {"item": item}, shared=True),
         }
 
@@ -137,7 +136,7 @@ class Heads(nn.Module):
             z = projector(rows.z)
             seen = functional.normalize((z.detach() if self.detach else z).float(), dim=1)
             item = torch.full((1,), UNKNOWN, device=z.device)
-            found[f"head/{c}"] = replace(rows, z=z)
-            found[f"heat/{c}"] = replace(rows, z=torch.cat([first(seen), second(seen)], dim=1))
+            found[f"head/{c}"] = rows.holding(z)
+            found[f"heat/{c}"] = rows.holding(torch.cat([first(seen), second(seen)], dim=1))
             found[f"heat_out/{c}"] = Rows(last, {"item": item}, shared=True)
         return found

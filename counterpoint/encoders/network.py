@@ -104,9 +104,9 @@ class Network(nn.Module):
         else:
             h = encode(children["backbone"], [view.fields for view in views], self.modality)
         z = children["projector"](h) if "projector" in children else h
-        out = {"h": replace(rows, z=h), "z": replace(rows, z=z), **emitted}
+        out = {"h": rows.holding(h), "z": rows.holding(z), **emitted}
         if "predictor" in children:
-            out["p"] = replace(rows, z=children["predictor"](z))
+            out["p"] = rows.holding(children["predictor"](z))
         if "teacher" in children:
             out["teacher"] = children["teacher"](views, self.modality)
         if "queue" in children:
@@ -116,7 +116,7 @@ class Network(nn.Module):
         if "decoder" in children:
             given = [view.fields[self.modality] for view in views]
             numbers = torch.cat([(x.x if isinstance(x, Graph) else x).flatten(1).float() for x in given])
-            out |= {"decoded": replace(rows, z=children["decoder"](h)), "input": replace(rows, z=numbers)}
+            out |= {"decoded": rows.holding(children["decoder"](h)), "input": rows.holding(numbers)}
         if "latent" in children:
             out.update(children["latent"](out, now))
         return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +79,7 @@ class CommonAndSalient(nn.Module):
         common = functional.normalize(common, dim=1)
         masked = torch.where((rows.keys[self.flag] == 1)[:, None], salient, torch.zeros_like(salient))
         spaces = {"common": common, "salient": salient, "masked": masked, "both": torch.cat([common, masked], 1)}
-        return {name: replace(rows, z=z) for name, z in spaces.items()}
+        return {name: rows.holding(z) for name, z in spaces.items()}
 
     def embed(self, batch: Batch) -> Embeddings:
         """{"common", "salient", "embedding"}: the codes, in eval mode, without gradient."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +110,7 @@ class Recommender(nn.Module):
         weight = self.backbone.tokens.weight
         number = torch.arange(len(weight), device=weight.device)
         shared = {"item": torch.full_like(number, UNKNOWN), "product": torch.where(number == 0, UNKNOWN, number)}
-        out = {"h": replace(rows, z=h), "products": Rows(weight, shared, shared=True)}
+        out = {"h": rows.holding(h), "products": Rows(weight, shared, shared=True)}
         if hasattr(self, "first"):
             places = positions_of(views, ("global",))
             if len(places) != 2:
@@ -119,7 +118,7 @@ class Recommender(nn.Module):
             sizes = [len(view) for view in views]
             pieces = h.split(sizes)
             made = torch.cat([network(pieces[place]) for network, place in zip((self.first, self.second), places, strict=True)])
-            out["z"] = replace(frame(views, places), z=made)
+            out["z"] = frame(views, places).holding(made)
         return out
 
     def scores(self, rows: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ class Speech(nn.Module):
         for group in range(1, codes.shape[2]):
             unit = unit * choices.shape[-1] + codes[..., group]
         out: Embeddings = {
-            "z": replace(slim, z=pooled),
+            "z": slim.holding(pooled),
             "context": of_hidden(self.project(low), unit),
             "quantised": replace(of_hidden(vectors, unit), roles=("clean",) * max(len(rows.roles), 1)),
             "choices": rows_of(choices.flatten(2), there, slim),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import permutations
 from typing import Literal
 
@@ -113,14 +112,14 @@ class SplitTowers(nn.Module):
             rows = frame(views, seen)
             shared, private = self.parts(fields, name)
             both = shared if private is None else torch.cat([shared, private], dim=1)
-            out[name] = replace(rows, z=shared)
+            out[name] = rows.holding(shared)
             if private is not None:
-                out[f"private/{name}"] = replace(rows, z=private)
-            out[f"target/{name}"] = replace(rows, z=encode(self.targets[child], fields, name))
-            out[f"own/{name}"] = replace(rows, z=self.decoders[child](both))
+                out[f"private/{name}"] = rows.holding(private)
+            out[f"target/{name}"] = rows.holding(encode(self.targets[child], fields, name))
+            out[f"own/{name}"] = rows.holding(self.decoders[child](both))
             for other in self.names:
                 if other != name:
-                    out[f"cross/{name}/{other}"] = replace(rows, z=self._translator(name, other)(shared))
+                    out[f"cross/{name}/{other}"] = rows.holding(self._translator(name, other)(shared))
         return out
 
     def embed(self, batch: Batch) -> Embeddings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import torch
@@ -74,16 +74,22 @@ def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows
     if not chosen:
         raise RequirementError("there are no views to encode")
     each = [views[position].keys for position in chosen]
-    sizes = [len(keys["item"]) for keys in each]
-    numbers = [torch.full((size,), p, device=keys["item"].device) for size, p, keys in zip(sizes, chosen, each, strict=True)]
-    named = [{**keys, "view": number} for keys, number in zip(each, numbers, strict=True)]
-    keys = Late({name: partial(joined, name, named, sizes) for name in dict.fromkeys(name for keys in named for name in keys)})
-    empty = torch.empty(sum(sizes), 0, device=numbers[0].device)
-    rows = Rows(empty, keys, False, tuple(view.name for view in views))
-    items = views[chosen[0]].keys["item"]
-    if all(views[position].keys["item"] is items for position in chosen):
+    items = each[0]["item"]
+    sizes = tuple(len(keys["item"]) for keys in each)
+    makers = {name: partial(joined, name, each, sizes) for keys in each for name in keys if name != "view"}
+    empty, view = _numbered(tuple(chosen), sizes, items.device)
+    rows = Rows(empty, Late(makers, {"view": view}), False, tuple(view.name for view in views))
+    if all(keys["item"] is items for keys in each):
         mark_stacked(rows, items, tuple(chosen))
     return rows
+
+
+@lru_cache(maxsize=32)
+def _numbered(positions: tuple[int, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """No vectors (rows, 0) and the key "view" (rows,) of views that are stacked: the same in every batch."""
+    with torch.inference_mode(False):
+        view = torch.cat([torch.full((size,), position, device=device) for position, size in zip(positions, sizes, strict=True)])
+        return torch.empty(len(view), 0, device=device), view
 
 
 def positions_of(views: Sequence[View], chosen: Sequence[str | int] | None) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -66,7 +65,7 @@ class Teacher(nn.Module):
         """Rows (m, width) of the views that the teacher sees; "view" counts in the whole list."""
         seen = positions_of(views, self.views)
         z = self.projector(encode(self.backbone, [views[i].fields for i in seen], modality))
-        return replace(frame(views, seen), z=z)
+        return frame(views, seen).holding(z)
 
     @torch.no_grad()
     def after_update(self, out: Embeddings, now: Progress) -> None:

@@ -107,7 +107,7 @@ class Flat(nn.Module):
     def forward(self, tokens: Tensor, there: Tensor, rows: Rows, now: Progress) -> Embeddings:
         tokens, there, rows = _of_views(tokens, there, rows, self.views)
         whole = functional.normalize(tokens.float() * there[:, :, None], dim=1)
-        return {"flat": replace(rows, z=whole.flatten(1))}
+        return {"flat": rows.holding(whole.flatten(1))}
 
 
 def forecast(width: int, modality: Modality, *, horizon: Count = 24, hidden: Count | None = None) -> Forecast:
@@ -131,4 +131,4 @@ class Forecast(nn.Module):
         if tokens.shape[1] < self.horizon:
             raise OptionError(f"horizon = {self.horizon} is more than the {tokens.shape[1]} tokens of a window; give longer windows")
         steps = self.head(tokens[:, -self.horizon :])
-        return {"forecast": replace(rows, z=steps.transpose(1, 2).flatten(1))}
+        return {"forecast": rows.holding(steps.transpose(1, 2).flatten(1))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -107,15 +106,15 @@ class Towers(nn.Module):
             if not seen:
                 raise RequirementError(f"no view holds the modality {name!r}; views.modalities makes one view of each")
             z = self.towers[child]([views[i].fields for i in seen], name)
-            out[name] = replace(frame(views, seen), z=z)
+            out[name] = frame(views, seen).holding(z)
             if child in self.teachers:
-                out[f"teacher/{name}"] = replace(out[name], z=self.teachers[child]([views[i] for i in seen], name).z)
+                out[f"teacher/{name}"] = out[name].holding(self.teachers[child]([views[i] for i in seen], name).z)
         if self.pool:
             sizes = {name: len(out[name]) for name in self.names}
             if len(set(sizes.values())) > 1:
                 raise RequirementError(f"rows are pooled item by item, and the modalities have {sizes} rows; make as many views of each")
             pooled = self.pooled({name: functional.normalize(out[name].z.float(), dim=1) for name in self.names})
-            out["pooled"] = replace(out[next(iter(self.names))], z=pooled)
+            out["pooled"] = out[next(iter(self.names))].holding(pooled)
         out["scale"] = self.scale()
         if hasattr(self, "bias"):
             out["bias"] = self.bias()

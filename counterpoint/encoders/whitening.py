@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -101,4 +100,4 @@ class Shuffled(nn.Module):
                 made = group_whitened(x[place], group=self.group, order=order, shrink=self.shrink, detach=self.detach)
                 white = white.index_copy(0, place, made)
             x = white
-        return {"whitened": replace(rows, z=self.head(x))}
+        return {"whitened": rows.holding(self.head(x))}

@@ -13,7 +13,7 @@ from counterpoint.core.options import Part, Positive
 from counterpoint.core.recipe import RowLoss
 from counterpoint.core.similarity import Pairs, Scores
 from counterpoint.losses.easy import candidates_against
-from counterpoint.losses.rows import finish, guard, weights
+from counterpoint.losses.rows import average, finish, guard, once, weights
 
 
 def info_nce(
@@ -42,7 +42,8 @@ def info_nce(
     scores = scores.divide(temperature)  # type: ignore[arg-type]
     positive, negative, counted = weights(scores, pairs)
     if several == "together" and negatives == "sum":
-        return finish(similarity.contrast(scores, pairs), counted, (negative / positive.clamp(min=1e-30)).log1p())
+        chance = once(pairs, ("info_nce", scores.dtype), lambda: average((negative / positive.clamp(min=1e-30)).log1p(), counted))
+        return finish(similarity.contrast(scores, pairs), counted, chance)
     against = similarity.negatives_lse(scores, pairs)
     if negatives == "mean":
         against = against - similarity.ln(negative.clamp(min=1e-30))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ NUMBERS = ("cpu",)  # devices whose numbers are there at once; that of a GPU is 
 
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 
 def makes_rows(loss: F) -> F:
@@ -42,16 +43,34 @@ def guard(statistic: Tensor, counted: Tensor) -> Tensor:
 
 def finish(values: Tensor, counted: Tensor, chance: Tensor | float | None = None) -> RowLoss:
     """The loss with 0 in rows that do not count. `chance`: a number, or one per row (n,), of which the counted ones are averaged."""
-    if isinstance(chance, Tensor):
-        chance = guard(chance, counted).sum() / counted.sum().clamp(min=1)
-        chance = float(chance) if chance.device.type in NUMBERS else chance
-    return RowLoss(guard(values, counted), counted, chance)
+    return RowLoss(guard(values, counted), counted, average(chance, counted) if isinstance(chance, Tensor) else chance)
+
+
+def average(each: Tensor, counted: Tensor) -> Tensor | float:
+    """The mean of the rows that count, a number where that is there at once; 0 of no rows."""
+    mean = guard(each, counted).sum() / counted.sum().clamp(min=1)
+    return float(mean) if mean.device.type in NUMBERS else mean
+
+
+def once(pairs: Pairs, name: Any, make: Callable[[], T]) -> T:
+    """`make()`, which must follow from the pairs alone, without gradient: worked out once where the pairs stand for many batches."""
+    if pairs.known is None:
+        return make()
+    if name not in pairs.known:
+        with torch.inference_mode(False), torch.no_grad():  # it may be needed in training later
+            pairs.known[name] = make()
+    found: T = pairs.known[name]
+    return found
 
 
 def weights(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """(weight of the positives (n,), weight of the negatives (n,), rows that have positives (n,) bool), in the scores' precision."""
-    positive = similarity.positive_weight(pairs).to(scores.dtype)
-    return positive, similarity.weight(pairs.negatives, pairs.shape).to(scores.dtype), positive > 0
+
+    def made() -> tuple[Tensor, Tensor, Tensor]:
+        positive = similarity.positive_weight(pairs).to(scores.dtype)
+        return positive, similarity.weight(pairs.negatives, pairs.shape).to(scores.dtype), positive > 0
+
+    return once(pairs, ("weights", scores.dtype), made)
 
 
 def aligned(name: str, first: Tensor, second: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -54,11 +53,12 @@ def same(
     old: what a copy of the anchor's item in shared rows (a queue) is; it is stale, and ignored by default.
     """
     by_item = key == "item" and other is None and block is None and not exclude
-    placed = (arrangement(anchors), arrangement(candidates)) if by_item else (None, None)
-    if placed[0] is not None and placed[1] is not None and placed[0].items is placed[1].items:
-        sides = (placed[0].positions, anchors.roles), (placed[1].positions, candidates.roles)
+    here = arrangement(anchors) if by_item else None
+    there = here if anchors is candidates else arrangement(candidates) if here else None
+    if here is not None and there is not None and here.items is there.items:
+        sides = (here.positions, anchors.roles), (there.positions, candidates.roles)
         alike = anchors is candidates, anchors.z is candidates.z
-        return _arranged(len(placed[0].items), anchors.z.device, sides, alike, same_view, negatives, own, unknown, old)
+        return _arranged(len(here.items), anchors.z.device, sides, alike, same_view, negatives, own, unknown, old)
     plain = by_item and same_view and negatives == "all"
     if plain and unknown == "negative" and (partner := _partner(anchors, candidates)) is not None:
         n = len(anchors)
@@ -96,16 +96,18 @@ def same(
 @lru_cache(maxsize=8)
 def _arranged(items: int, device: torch.device, sides: tuple[Side, Side], alike: tuple[bool, bool], *options: Any) -> Pairs:
     """The pairs of rows whose arrangement is known, by item: the same for every batch, so what is worked out of them is kept too."""
-    made = []
-    for positions, roles in sides:
-        item = torch.arange(items, device=device).repeat(len(positions))
-        view = torch.tensor(positions, device=device).repeat_interleave(items, output_size=len(item))
-        made.append(Rows(torch.empty(len(item), 1, device=device), {"item": item, "view": view}, False, roles))
-    anchors, candidates = made
-    if alike[1]:
-        candidates = replace(candidates, z=anchors.z)
-    names = ("same_view", "negatives", "own", "unknown", "old")
-    return same(anchors, anchors if alike[0] else candidates, {}, **dict(zip(names, options, strict=True)))
+    with torch.inference_mode(False):  # they may be needed in training later
+        made = []
+        for positions, roles in sides:
+            item = torch.arange(items, device=device).repeat(len(positions))
+            view = torch.tensor(positions, device=device).repeat_interleave(items, output_size=len(item))
+            made.append(Rows(torch.empty(len(item), 1, device=device), {"item": item, "view": view}, False, roles))
+        anchors, candidates = made
+        if alike[1]:
+            candidates = candidates.holding(anchors.z)
+        names = ("same_view", "negatives", "own", "unknown", "old")
+        found = same(anchors, anchors if alike[0] else candidates, {}, **dict(zip(names, options, strict=True)))
+        return found.lasting()
 
 
 def _partner(anchors: Rows, candidates: Rows) -> Tensor | None:

@@ -171,15 +171,17 @@ def curves(metrics: list[dict[str, Any]]) -> list[Chart]:
             )
             for name in names[:MOST_TERMS]
         ]
-    pair = [Line("positives", _column(metrics, "positive")), Line("negatives", _column(metrics, "negative"), "second")]
-    found.append(lines("Mean cosine of pairs", step, pair, limits=(0.0, 1.0)))
+    looked = [line for line in metrics if "positive" in line or "negative" in line]  # not every line has a look at the embeddings
+    pair = [Line("positives", _column(looked, "positive")), Line("negatives", _column(looked, "negative"), "second")]
+    found.append(lines("Mean cosine of pairs", _column(looked, "step"), pair, limits=(0.0, 1.0)))
     for title, name, note in (
         ("Spread of the embeddings", "spread", "1 = evenly over the sphere, 0 = all the same."),
         ("Effective rank", "effective_rank", "How many directions a batch of embeddings uses."),
         ("Learning rate", "lr", ""),
         ("Speed", "items_per_second", "Items per second, views and gradients included."),
     ):
-        found.append(lines(title, step, [Line(title.lower(), _column(metrics, name))], zero=True, note=note))
+        those = [line for line in metrics if name in line]
+        found.append(lines(title, _column(those, "step"), [Line(title.lower(), _column(those, name))], zero=True, note=note))
     return [chart for chart in found if chart is not None]
 
 

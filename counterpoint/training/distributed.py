@@ -17,13 +17,15 @@ from torch import Tensor
 
 from counterpoint.core.recipe import Embeddings, Rows
 
+_several = dist.is_initialized if dist.is_available() else bool  # asked many times a step
+
 
 def world() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if _several() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if _several() else 0
 
 
 class _Gather(torch.autograd.Function):

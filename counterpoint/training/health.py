@@ -1,4 +1,4 @@
-"""Is this run learning? Cheap figures on every logged step, and a verdict with causes at the end.
+"""Is this run learning? Cheap figures now and then, and a verdict with causes at the end.
 
 Thresholds are rules of thumb, each beside its reason; the figures stand in metrics.jsonl, so a reader can judge for himself.
 """
@@ -143,8 +143,10 @@ def judge(history: Sequence[Mapping[str, Any]], duplicate_share: float = 0.0, st
     broken = [line["step"] for line in history if not math.isfinite(line["loss"])]
     if broken:
         found("not a number", f"the loss is not finite from step {broken[0]} on")
-    spreads = [line["spread"] for line in tail if line.get("spread") is not None]
-    ranks = [line["effective_rank"] for line in tail if line.get("effective_rank") is not None]
+    looked = [line for line in history if "spread" in line]
+    looked = looked[-max(len(looked) // 5, 1) :]
+    spreads = [line["spread"] for line in looked if line["spread"] is not None]
+    ranks = [line["effective_rank"] for line in looked if line["effective_rank"] is not None]
     if spreads and sum(spreads) / len(spreads) < 0.1:  # a tenth of an even spread: cosines above 0.99
         found("collapse", f"all items have nearly the same embedding (spread {spreads[-1]:.3f}; 1 is evenly spread)")
     elif ranks and sum(ranks) / len(ranks) < 2.5:

@@ -45,11 +45,11 @@ class Training:
         self.recipe = recipe
         self.fabric = fabric_of(settings, {modality.kind for modality in data.spec.modalities.values()})
         self.fabric.launch()
+        self.device = device = self.fabric.device
         self.data = data
         self.seed("model")
         model = recipe.encoder(data.spec)
         self.model: nn.Module = self.fabric.to_device(model)
-        device = self.fabric.device
         self.roles = Roles()
         self.place, self.beside, self.ahead = Place(device), Beside(device), device.type == "cuda"
         if settings.compile:
@@ -85,12 +85,12 @@ class Training:
     def seed(self, purpose: str) -> None:
         number = self.number(purpose, getattr(self, "now", Progress()).step)
         torch.default_generator.manual_seed(number)  # torch.manual_seed asks every kind of device there might be: 3 ms a call
-        if self.fabric.device.type != "cpu":
-            getattr(torch, self.fabric.device.type).manual_seed(number)
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).manual_seed(number)
 
     def generator(self, purpose: str, now: Progress | None = None) -> Generator:
         """Random numbers for a purpose, at this moment or at another."""
-        return Generator(self.fabric.device).manual_seed(self.number(purpose, (now or self.now).step))
+        return Generator(self.device).manual_seed(self.number(purpose, (now or self.now).step))
 
     def autocast(self) -> AbstractContextManager[Any]:
         return cast(AbstractContextManager[Any], self.fabric.autocast())
@@ -109,9 +109,9 @@ class Training:
             ]
             make = wanted.optimizer or OPTIMIZERS[self.settings.optimizer]
             self._optimizers[update] = (wanted, make([g for g in groups if g["params"]], lr=self.settings.rate))
-        optimizer = self._optimizers[update][1]
+        optimizer, share = self._optimizers[update][1], warmup_cosine(self.now, warmup=self.settings.warmup)
         for group in optimizer.param_groups:
-            group["lr"] = group.setdefault("peak", group["lr"]) * warmup_cosine(self.now, warmup=self.settings.warmup)
+            group["lr"] = group.setdefault("peak", group["lr"]) * share
         return optimizer
 
     # ---- the run
@@ -121,7 +121,7 @@ class Training:
 
         Ctrl-C or SIGTERM ends it after the step under way, with a checkpoint; a second one at once.
         """
-        with interruptible() as asked, kept_memory(self.fabric.device):
+        with interruptible() as asked, kept_memory(self.device):
             self._fit(on_step, asked)
 
     def _fit(self, on_step: Callable[[Training, dict[str, Any]], None] | None, asked: list[int]) -> None:
@@ -214,8 +214,8 @@ class Training:
 
     def _wait(self) -> None:
         """Until the device has done what it was given: only then does the clock tell how long that took."""
-        if self.fabric.device.type == "cuda":
-            torch.cuda.synchronize(self.fabric.device)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def _batches(self, drawn: int, skip: int) -> Iterator[Batch]:
         """The batches of a pass from the `skip`-th on, without views."""
@@ -296,7 +296,7 @@ class Training:
         parts = []
         with torch.no_grad(), self.autocast():
             for number, piece in enumerate(self.data.pieces(batch)):
-                given = (self.place.of(self.data) or self.data).batch(piece).to(self.fabric.device)
+                given = (self.place.of(self.data) or self.data).batch(piece).to(self.device)
                 if space is None or views is None:
                     out = self.model.embed(given)  # type: ignore[operator]
                     parts.append(out["embedding" if space is None else space])

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 NAME = "metrics.jsonl"
+LOOKS = 5  # a look at the embeddings comes with each of the first lines, and with every so many later: it costs as much as many lines
 
 
 class Metrics:
-    """Collects what the step logs; on every `every`-th step reads it from the device and looks at the embeddings."""
+    """Collects what the step logs; on every `every`-th step reads it from the device, and now and then looks at the embeddings."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -35,7 +36,9 @@ class Metrics:
         step = run.now.step
         if step % self.every and step != run.now.steps and step != 1:
             return None
-        looked = health.look(log["out"], run.recipe.objective, {**run.data.tables, **run.tables})
+        number, last = len(self.history), step == run.now.steps
+        due = number < LOOKS or number % LOOKS == 0 or last
+        looked = health.look(log["out"], run.recipe.objective, {**run.data.tables, **run.tables}) if due else {}
         terms = {}
         for name, term in log["terms"].items():
             counted = float(term["counted"])

@@ -59,7 +59,7 @@ def test_what_is_not_known_is_looked_at():
     other = rows_of(known())
     for changed in (
         rows.where(torch.arange(8)),
-        replace(rows, keys={**rows.keys, "item": other.keys["item"]}),
+        replace(rows, keys={**rows.keys, "item": rows.keys["item"].clone()}),
         replace(rows, keys={**rows.keys, "position": rows.keys["view"]}),
         replace(rows, keys={**rows.keys, "view": rows.keys["view"].clone()}),
         replace(rows, shared=True),
@@ -69,6 +69,8 @@ def test_what_is_not_known_is_looked_at():
         assert arrangement(changed) is None
     views = [View("global", {"x": x}, {"item": x}) for x in (known(), known())]
     assert arrangement(frame(views)) is None, "views of different items"
+    swapped = replace(rows, keys={**rows.keys, "item": other.keys["item"]})
+    assert arrangement(swapped).items is arrangement(other).items, "the keys of other rows tell of those"
 
 
 def test_rows_of_two_batches_are_looked_at():

@@ -99,3 +99,15 @@ def test_spread_over_seeds_joins_its_score_and_the_protocol_is_told_in_sentences
     assert told[:3] == ["kNN k=20.", "Linear: L2.", "Clusters."] and "10.0%" in told[3]
     assert facts.protocol({"protocol": 3, "majority": None}) == []
     assert facts.arms({"scores": {"raw": {"acc": 0.5}}, "spread": [1]}) == {"raw": {"acc": 0.5}}
+
+
+def test_curves_of_a_run_that_looks_at_its_embeddings_now_and_then() -> None:
+    every = [{"step": i, "loss": 1.0, "spread": 0.5 + i / 100, "positive": 0.9, "negative": 0.1} for i in range(1, 7)]
+    few = [line if line["step"] in (1, 4, 6) else {"step": line["step"], "loss": 1.0} for line in every]
+    found = facts.curves(few)
+    assert [chart.title for chart in found] == [chart.title for chart in facts.curves(every)]
+    for chart in found:
+        assert '<circle class="dot' not in chart.svg and "not written down" not in chart.note, (
+            "looks are joined by a line, and none is missed"
+        )
+    assert [len(chart.hover["x"]) for chart in found] == [6, 3, 3]

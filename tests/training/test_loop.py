@@ -60,6 +60,18 @@ def test_every_step_is_logged_beside_its_chance(given, tmp_path):
     assert {"loss", "spread", "effective_rank", "positive", "negative", "lr", "items_per_second", "histogram"} <= lines[0].keys()
 
 
+def test_a_look_at_the_embeddings_comes_with_the_first_lines_every_fifth_and_the_last(given, tmp_path):
+    run = make(given, tmp_path, epochs=6, pause_after=3)
+    run.fit()
+    again = make(given, tmp_path, epochs=6)
+    again.resume()
+    again.fit()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 18
+    assert [line["step"] for line in lines if "spread" in line] == [1, 2, 3, 4, 5, 6, 11, 16, 18]
+    assert all(("histogram" in line) == ("effective_rank" in line) == ("spread" in line) for line in lines)
+
+
 def test_rounds_come_when_they_are_due(given, tmp_path):
     rounds = (
         Round(use(note, word="start"), "start"),

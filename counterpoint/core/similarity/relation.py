@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -289,12 +289,14 @@ class Pairs:
     positive:  who is pulled.   candidate: who stands in the denominator (as a rule the positives too).
     shape:     (n, m).
     block:     None, or two keys (n,), (m,): rows meet only where these are equal (tokens of one item, private candidates).
+    known:     None, or, of `lasting` pairs, what was worked out of them already (`losses.rows.once`).
     """
 
     positive: Relation
     candidate: Relation
     shape: tuple[int, int]
     block: tuple[Tensor, Tensor] | None = None
+    known: dict[Any, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n, m = self.shape
@@ -317,6 +319,12 @@ class Pairs:
     def negatives(self) -> Relation:
         """The candidates that are not positive."""
         return self.candidates.without(self.positive)
+
+    def lasting(self) -> Pairs:
+        """These pairs for many batches: what follows from them alone is worked out once, so what they are made of must never change."""
+        made = replace(self)
+        object.__setattr__(made, "known", {})
+        return made
 
     def transposed(self) -> Pairs:
         """The pairs seen from the candidates."""

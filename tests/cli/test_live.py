@@ -1,0 +1,20 @@
+"""The line of progress."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from counterpoint.cli.live import Live
+
+PLAIN = {"loss": 3.4111, "chance": 6.23, "epoch": 0, "items_per_second": 12_300.0}
+RUN = SimpleNamespace(now=SimpleNamespace(steps=30, epochs=1), spent=2.0)
+
+
+def test_a_line_without_a_look_shows_the_latest(capsys):
+    live = Live()
+    for step, looked in ((10, {"spread": 0.981, "effective_rank": 61.2}), (20, {}), (30, {"spread": None, "effective_rank": None})):
+        live.last = 0.0
+        live.step(RUN, {"step": step, **PLAIN, **looked})
+    said = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    same = "loss 3.411 (chance 6.23)  spread 0.98  rank 61  12,300 items/s"
+    assert [line.rsplit("  ", 1)[0] for line in said] == [same, same, "loss 3.411 (chance 6.23)  12,300 items/s"]
