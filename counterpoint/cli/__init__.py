@@ -10,10 +10,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point: run the command, turn an error into one line and an exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read when torch is loaded: large tensors on a processor lie in large pages
+
     from counterpoint.cli.commands import app
     from counterpoint.core.errors import CounterpointError
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         code = app(standalone_mode=False)  # the parser returns an exit code where it would end the process
         if code == 130:

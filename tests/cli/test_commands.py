@@ -1,7 +1,10 @@
 """The verbs as a user calls them, and the exact names and shapes that others rely on."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -157,3 +160,25 @@ def test_version_and_help():
     assert command("--version").out.strip() == cp.__version__
     for verb in ("fit", "embed", "evaluate", "search", "report", "demo", "doctor"):
         assert command(verb, "--help").code == 0
+
+
+WATCH = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("torch", os.environ.get("THP_MEM_ALLOC_ENABLE"))
+
+sys.meta_path.insert(0, Watch())
+sys.argv = ["counterpoint", "methods", "list"]
+from counterpoint.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("given", "seen"), [({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")])
+def test_large_pages_are_asked_for_before_torch_is_loaded(given, seen):
+    free = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    done = subprocess.run([sys.executable, "-c", WATCH], env={**free, **given}, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == f"torch {seen}"
