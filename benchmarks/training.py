@@ -11,10 +11,10 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
     lightly        lightly's transform (not standardised: the network does it) in a DataLoader of two workers, its NTXentLoss, the same
                    network and optimiser
 
-The first three take turns in one process, in changing order, so that a busy machine harms all alike; those processes, the compiled ones and
-lightly's come by turns three times, so that lightly is compared with what ran minutes before, and each turn gives a share: their median,
-lowest and highest. Whole runs still differ by a tenth, so the overhead of `fit` over the bare loop is measured more closely: ten steps of
-the one, ten of the other, through a run of twice as many epochs, in seven processes; their median, lowest and highest.
+The first three run one after the other in one process; those processes, the compiled ones and lightly's come by turns three times, so that
+lightly is compared with what ran minutes before, and each turn gives a share: their median, lowest and highest. Whole runs still differ by
+a tenth, so the overhead of `fit` over the bare loop is measured more closely: ten steps of the one, ten of the other, through a run of twice
+as many epochs, in seven processes; their median, lowest and highest.
 All processes have large pages for tensors, as the command `counterpoint` has them.
 `--profile` writes where the time of our step goes. CHANNELS=16,32 in the environment makes the network smaller (fewer than 16 channels are
 no faster: PyTorch's batch norm, channels last, then goes number by number, and its threads write to the same line of the cache). Prints a
@@ -79,7 +79,7 @@ def ours(given: Any, batch: int, epochs: int, precision: str = "32-true") -> flo
 
 
 def compiled(given: Any, batch: int, epochs: int) -> float:
-    """Seconds of a `fit` with `compile`, as they would be without the compiling: from the second half of its steps."""
+    """Seconds of a `fit` with `compile`, as they would be without the compiling: from the end of its first step on."""
     from counterpoint.training.loop import Training
     from counterpoint.training.settings import Settings
 
@@ -205,16 +205,14 @@ def single(name: str, items: int, batch: int, epochs: int, rounds: int) -> dict[
         overhead(given, batch, 1)
         return {name: [overhead(given, batch, 2 * epochs)]}
     groups: dict[str, dict[str, Any]] = {
-        "counterpoint": {"counterpoint": ours, "bare": bare, "as fit does": partial(ours, precision="auto")},
+        "counterpoint": {"bare": bare, "as fit does": partial(ours, precision="auto"), "counterpoint": ours},
         "compiled": {"compiled": compiled},
         "lightly": {"lightly": lightly},
     }
     contenders = groups[name]
     found: dict[str, list[float]] = {key: [] for key in contenders}
-    names = list(contenders)
     for turn in range(rounds + 1):
-        for key in names[turn % len(names) :] + names[: turn % len(names)]:  # who comes after whom changes
-            run = contenders[key]
+        for key, run in contenders.items():
             counted = steps if key != "lightly" else steps - 1
             seconds = run(given, batch, epochs if turn else 1)
             if turn:

@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main() -> None:
     """Entry point: run the command, turn an error into one line and an exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read when torch is loaded: large tensors on a processor lie in large pages
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it at its first tensor: large ones on a processor lie in large pages
 
     from counterpoint.cli.commands import app
     from counterpoint.core.errors import CounterpointError

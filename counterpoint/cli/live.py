@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -49,7 +50,8 @@ class Live:
         """A logged step."""
         if self.quiet:
             return
-        self.looked = {k: line[k] for k in ("spread", "effective_rank") if k in line} or self.looked
+        finite = line["loss"] is not None and math.isfinite(line["loss"])
+        self.looked = {k: line[k] for k in ("spread", "effective_rank") if k in line} or (self.looked if finite else {})
         figures = figures_of({**self.looked, **line})
         if self.bar is not None:
             if self.task is None:

@@ -171,7 +171,7 @@ def curves(metrics: list[dict[str, Any]]) -> list[Chart]:
             )
             for name in names[:MOST_TERMS]
         ]
-    looked = [line for line in metrics if "positive" in line or "negative" in line]  # not every line has a look at the embeddings
+    looked = [line for line in metrics if {"spread", "positive", "negative"} & line.keys()]  # not every line has a look at the embeddings
     pair = [Line("positives", _column(looked, "positive")), Line("negatives", _column(looked, "negative"), "second")]
     found.append(lines("Mean cosine of pairs", _column(looked, "step"), pair, limits=(0.0, 1.0)))
     for title, name, note in (
@@ -189,7 +189,9 @@ def histograms(metrics: list[dict[str, Any]]) -> list[Chart]:
     """Distributions of the cosines of positives and of negatives at the start, in the middle and at the end of training."""
     found = []
     drawn = [line for line in metrics if isinstance(line.get("histogram"), dict)]
-    chosen = [drawn[i] for i in sorted({0, len(drawn) // 2, len(drawn) - 1})] if drawn else []
+    steps = [words.real(line.get("step")) or 0.0 for line in drawn]
+    middle = min(range(len(drawn)), key=lambda i: abs(steps[i] - steps[-1] / 2), default=0)
+    chosen = [drawn[i] for i in sorted({0, middle, len(drawn) - 1})] if drawn else []
     for line in chosen:
         sides = line["histogram"]
         positive, negative = (h if isinstance(h := sides.get(name), list) else [] for name in ("positive", "negative"))

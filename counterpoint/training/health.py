@@ -18,7 +18,7 @@ from torch import Tensor
 from counterpoint.core.flow import Late
 from counterpoint.core.recipe import Contrast, Embeddings, Rows, pick
 
-ITEMS = 128  # items of a batch that are looked at: a 256 × 256 matrix costs less than a millisecond
+ITEMS = 128  # items of a batch that are looked at: of two views a matrix of 256 × 256
 BINS = 40
 
 
@@ -143,8 +143,7 @@ def judge(history: Sequence[Mapping[str, Any]], duplicate_share: float = 0.0, st
     broken = [line["step"] for line in history if not math.isfinite(line["loss"])]
     if broken:
         found("not a number", f"the loss is not finite from step {broken[0]} on")
-    looked = [line for line in history if "spread" in line]
-    looked = looked[-max(len(looked) // 5, 1) :]
+    looked = [line for line in tail if "spread" in line] or [line for line in history if "spread" in line][-1:]
     spreads = [line["spread"] for line in looked if line["spread"] is not None]
     ranks = [line["effective_rank"] for line in looked if line["effective_rank"] is not None]
     if spreads and sum(spreads) / len(spreads) < 0.1:  # a tenth of an even spread: cosines above 0.99

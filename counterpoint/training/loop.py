@@ -150,13 +150,14 @@ class Training:
                     if self.ahead and self.now.step < self.now.steps and not turns and not self._due():
                         feed.ahead(self.now)
                     self.spent = spent_before + time.monotonic() - begun
+                    self._time_up()
                     line = self.metrics.add(self, log, len(batch))
                     if on_step is not None and line is not None:
                         on_step(self, line)
                     if asked:
                         self.save()
                         raise KeyboardInterrupt
-                    if self._over_time() or self.now.step >= self.now.steps:
+                    if self.finished:
                         break
                     if turns:
                         self.drawn, self.position = self.drawn + 1, 0
@@ -179,11 +180,10 @@ class Training:
     def finished(self) -> bool:
         return self.now.step >= self.now.steps or bool(self.stopped)
 
-    def _over_time(self) -> bool:
+    def _time_up(self) -> None:
         limit = self.settings.time
         if limit is not None and self.spent > float(limit) and self.now.step < self.now.steps:
             self.stopped = f"the time was up after {self.now.step} of {self.now.steps} steps"
-        return bool(self.stopped)
 
     def _budget(self, limit: float) -> None:
         """Turn a budget in seconds into a number of steps, by timing some on a state that is put back afterwards."""

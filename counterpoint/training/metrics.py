@@ -34,10 +34,10 @@ class Metrics:
         self._loss, self._count = self._loss + log["loss"], self._count + 1
         self._items += items * distributed.world()
         step = run.now.step
-        if step % self.every and step != run.now.steps and step != 1:
+        if step % self.every and step != 1 and not run.finished:
             return None
-        number, last = len(self.history), step == run.now.steps
-        due = number < LOOKS or number % LOOKS == 0 or last
+        number = len(self.history)
+        due = number < LOOKS or number % LOOKS == 0 or run.finished
         looked = health.look(log["out"], run.recipe.objective, {**run.data.tables, **run.tables}) if due else {}
         terms = {}
         for name, term in log["terms"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 from counterpoint.cli.live import Live
@@ -12,9 +13,16 @@ RUN = SimpleNamespace(now=SimpleNamespace(steps=30, epochs=1), spent=2.0)
 
 def test_a_line_without_a_look_shows_the_latest(capsys):
     live = Live()
-    for step, looked in ((10, {"spread": 0.981, "effective_rank": 61.2}), (20, {}), (30, {"spread": None, "effective_rank": None})):
+    known = {"spread": 0.981, "effective_rank": 61.2}
+    for step, figures in ((10, known), (20, {}), (30, {"spread": None, "effective_rank": None}), (10, known), (20, {"loss": math.nan})):
         live.last = 0.0
-        live.step(RUN, {"step": step, **PLAIN, **looked})
+        live.step(RUN, {"step": step, **PLAIN, **figures})
     said = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
     same = "loss 3.411 (chance 6.23)  spread 0.98  rank 61  12,300 items/s"
-    assert [line.rsplit("  ", 1)[0] for line in said] == [same, same, "loss 3.411 (chance 6.23)  12,300 items/s"]
+    assert [line.rsplit("  ", 1)[0] for line in said] == [
+        same,
+        same,
+        "loss 3.411 (chance 6.23)  12,300 items/s",
+        same,
+        "loss nan (chance 6.23)  12,300 items/s",
+    ]

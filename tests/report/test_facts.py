@@ -111,3 +111,16 @@ def test_curves_of_a_run_that_looks_at_its_embeddings_now_and_then() -> None:
             "looks are joined by a line, and none is missed"
         )
     assert [len(chart.hover["x"]) for chart in found] == [6, 3, 3]
+
+
+def test_embeddings_that_are_not_finite_are_told_beside_each_chart() -> None:
+    good, bad = {"spread": 0.9, "positive": 0.8, "negative": 0.1}, {"spread": None, "effective_rank": None}
+    found = {c.title: c for c in facts.curves([{"step": i, "loss": 1.0, **(good if i < 3 else bad if i == 5 else {})} for i in range(6)])}
+    for title in ("Mean cosine of pairs", "Spread of the embeddings"):
+        assert found[title].note.startswith("1 value not finite"), title
+
+
+def test_the_histogram_in_the_middle_is_that_nearest_to_half_of_the_steps() -> None:
+    side = {"positive": [0.5, 0.5], "negative": [1.0, 0.0]}
+    metrics = [{"step": step, "histogram": side} for step in (1, 10, 20, 30, 40, 50, 100, 150, 200)]
+    assert [c.title for c in facts.histograms(metrics)] == ["At step 1", "At step 100", "At step 200"]

@@ -48,8 +48,10 @@ def test_duplicates_and_an_early_stop_are_told():
 def test_the_verdict_is_of_the_latest_looks_where_most_lines_have_none():
     plain = [{"step": i, "loss": 1.0, "terms": {}} for i in range(12)]
     looked = {"spread": 0.01, "effective_rank": 30.0}
-    assert names(health.judge([{**line, **(looked if i == 10 else {})} for i, line in enumerate(plain)])) == ["collapse"]
+    assert names(health.judge([{**line, **(looked if i == 5 else {})} for i, line in enumerate(plain)])) == ["collapse"]
     assert names(health.judge(plain)) == []
+    better = {"spread": 0.9, "effective_rank": 30.0}
+    assert names(health.judge([{**line, **(looked if i < 5 else better if i == 11 else {})} for i, line in enumerate(plain)])) == []
 
 
 def test_spread_and_rank_of_known_embeddings():

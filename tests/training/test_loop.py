@@ -210,6 +210,24 @@ def test_a_first_step_that_compiles_does_not_take_the_time_of_all_others(given, 
     assert run.now.steps == pytest.approx((0.93 * 6.0 - sum(taken)) / 0.01, abs=2) and len(taken) < 10
 
 
+def test_the_last_step_of_a_run_whose_time_is_up_is_logged_and_looked_at(given, tmp_path, monkeypatch):
+    """A collapse since the last look would be missed otherwise."""
+    clock, taken, step = [0.0], [], loop.train_step
+
+    def late(*args):
+        taken.append(1)
+        clock[0] += 1.0 if len(taken) < 20 else 1000.0
+        return step(*args)
+
+    monkeypatch.setattr(loop, "train_step", late)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    run = make(given, tmp_path, epochs=None, time=200, log_every=4)
+    run.fit()
+    assert run.stopped and run.now.step < run.now.steps
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == run.now.step and run.now.step % 4 and "spread" in last
+
+
 def test_the_seed_decides_everything(given, tmp_path):
     def weights(name, seed):
         run = make(given, tmp_path / name, seed=seed)
