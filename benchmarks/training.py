@@ -13,8 +13,8 @@ pictures of 32 × 32, two views of crop, flip, colour, grey.
 
 The first three run one after the other in one process; those processes, the compiled ones and lightly's come by turns three times, so that
 lightly is compared with what ran minutes before, and each turn gives a share: their median, lowest and highest. Whole runs still differ by
-a tenth, so the overhead of `fit` over the bare loop is measured more closely: ten steps of the one, ten of the other, through a run of twice
-as many epochs, in seven processes; their median, lowest and highest.
+a tenth, so the overhead of `fit` over the bare loop is measured more closely: ten steps of the one, ten of the other, through a run of
+twice as many epochs, in seven processes; their median, lowest and highest.
 All processes have large pages for tensors, as the command `counterpoint` has them.
 `--profile` writes where the time of our step goes. CHANNELS=16,32 in the environment makes the network smaller (fewer than 16 channels are
 no faster: PyTorch's batch norm, channels last, then goes number by number, and its threads write to the same line of the cache). Prints a

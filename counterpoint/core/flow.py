@@ -125,7 +125,8 @@ class Rows:
     """Vectors with identity: projections, tokens, prototypes, a queue, a bank, another modality, a teacher.
 
     z:      (n, d), not normalised.
-    keys:   name → (n,) or (n, k), aligned with z: "item", "view" (position in the list of views), "label" …; −1 / NaN = unknown.
+    keys:   name → (n,) or (n, k), aligned with z: "item", "view" (position in the list of views), "label" …; −1 / NaN = unknown. They may
+            be shared with other rows and batches: never written to in place.
     shared: not made from this batch (parameters, queue, bank): never gathered from other devices, never chunked.
     roles:  the names of the views that the key "view" counts.
     """
@@ -171,7 +172,7 @@ class Late(Mapping[str, Tensor]):
     def __init__(self, makers: Mapping[str, Callable[[], Tensor]], made: Mapping[str, Tensor] = {}) -> None:
         self._makers = makers
         self._made = dict(made)
-        self._names = {**makers, **made}.keys()
+        self._names = dict.fromkeys((*makers, *made))
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:

@@ -77,19 +77,19 @@ def frame(views: Sequence[View], positions: Sequence[int] | None = None) -> Rows
     items = each[0]["item"]
     sizes = tuple(len(keys["item"]) for keys in each)
     makers = {name: partial(joined, name, each, sizes) for keys in each for name in keys if name != "view"}
-    empty, view = _numbered(tuple(chosen), sizes, items.device)
-    rows = Rows(empty, Late(makers, {"view": view}), False, tuple(view.name for view in views))
+    kept = type(items) is Tensor and not torch.compiler.is_compiling()  # what stands for a tensor while a model is traced is not
+    view = (_numbered if kept else _numbered.__wrapped__)(tuple(chosen), sizes, items.device)
+    rows = Rows(torch.empty(len(view), 0, device=view.device), Late(makers, {"view": view}), False, tuple(view.name for view in views))
     if all(keys["item"] is items for keys in each):
         mark_stacked(rows, items, tuple(chosen))
     return rows
 
 
 @lru_cache(maxsize=32)
-def _numbered(positions: tuple[int, ...], sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """No vectors (rows, 0) and the key "view" (rows,) of views that are stacked: the same in every batch."""
+def _numbered(positions: tuple[int, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """The key "view" (rows,) of views that are stacked: the same in every batch."""
     with torch.inference_mode(False):
-        view = torch.cat([torch.full((size,), position, device=device) for position, size in zip(positions, sizes, strict=True)])
-        return torch.empty(len(view), 0, device=device), view
+        return torch.cat([torch.full((size,), position, device=device) for position, size in zip(positions, sizes, strict=True)])
 
 
 def positions_of(views: Sequence[View], chosen: Sequence[str | int] | None) -> list[int]:

@@ -53,7 +53,8 @@ def average(each: Tensor, counted: Tensor) -> Tensor | float:
 
 
 def once(pairs: Pairs, name: Any, make: Callable[[], T]) -> T:
-    """`make()`, which must follow from the pairs alone, without gradient: worked out once where the pairs stand for many batches."""
+    """`make()`, which must follow from the pairs alone, without gradient: worked out once where the pairs stand for many batches, and
+    then not to be written to."""
     if pairs.known is None:
         return make()
     if name not in pairs.known:
@@ -66,11 +67,12 @@ def once(pairs: Pairs, name: Any, make: Callable[[], T]) -> T:
 def weights(scores: Scores, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """(weight of the positives (n,), weight of the negatives (n,), rows that have positives (n,) bool), in the scores' precision."""
 
-    def made() -> tuple[Tensor, Tensor, Tensor]:
-        positive = similarity.positive_weight(pairs).to(scores.dtype)
-        return positive, similarity.weight(pairs.negatives, pairs.shape).to(scores.dtype), positive > 0
+    def made() -> tuple[Tensor, Tensor]:
+        each = similarity.positive_weight(pairs), similarity.weight(pairs.negatives, pairs.shape)
+        return each[0].to(scores.dtype), each[1].to(scores.dtype)
 
-    return once(pairs, ("weights", scores.dtype), made)
+    positive, negative = once(pairs, ("weights", scores.dtype), made)
+    return positive, negative, positive > 0  # the last is given out with the loss: each has its own
 
 
 def aligned(name: str, first: Tensor, second: Tensor) -> None:

@@ -58,7 +58,8 @@ def same(
     if here is not None and there is not None and here.items is there.items:
         sides = (here.positions, anchors.roles), (there.positions, candidates.roles)
         alike = anchors is candidates, anchors.z is candidates.z
-        return _arranged(len(here.items), anchors.z.device, sides, alike, same_view, negatives, own, unknown, old)
+        make = _arranged.__wrapped__ if torch.is_inference_mode_enabled() else _arranged  # what is kept in there fits no training
+        return make(len(here.items), anchors.z.device, sides, alike, same_view, negatives, own, unknown, old)
     plain = by_item and same_view and negatives == "all"
     if plain and unknown == "negative" and (partner := _partner(anchors, candidates)) is not None:
         n = len(anchors)
@@ -96,18 +97,16 @@ def same(
 @lru_cache(maxsize=8)
 def _arranged(items: int, device: torch.device, sides: tuple[Side, Side], alike: tuple[bool, bool], *options: Any) -> Pairs:
     """The pairs of rows whose arrangement is known, by item: the same for every batch, so what is worked out of them is kept too."""
-    with torch.inference_mode(False):  # they may be needed in training later
-        made = []
-        for positions, roles in sides:
-            item = torch.arange(items, device=device).repeat(len(positions))
-            view = torch.tensor(positions, device=device).repeat_interleave(items, output_size=len(item))
-            made.append(Rows(torch.empty(len(item), 1, device=device), {"item": item, "view": view}, False, roles))
-        anchors, candidates = made
-        if alike[1]:
-            candidates = candidates.holding(anchors.z)
-        names = ("same_view", "negatives", "own", "unknown", "old")
-        found = same(anchors, anchors if alike[0] else candidates, {}, **dict(zip(names, options, strict=True)))
-        return found.lasting()
+    made = []
+    for positions, roles in sides:
+        item = torch.arange(items, device=device).repeat(len(positions))
+        view = torch.tensor(positions, device=device).repeat_interleave(items, output_size=len(item))
+        made.append(Rows(torch.empty(len(item), 1, device=device), {"item": item, "view": view}, False, roles))
+    anchors, candidates = made
+    if alike[1]:
+        candidates = candidates.holding(anchors.z)
+    names = ("same_view", "negatives", "own", "unknown", "old")
+    return same(anchors, anchors if alike[0] else candidates, {}, **dict(zip(names, options, strict=True))).lasting()
 
 
 def _partner(anchors: Rows, candidates: Rows) -> Tensor | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from counterpoint import pairs
 from counterpoint.core.arrangement import arrangement, below_each_other, mark_distinct
@@ -73,10 +76,27 @@ def test_what_is_not_known_is_looked_at():
     assert arrangement(swapped).items is arrangement(other).items, "the keys of other rows tell of those"
 
 
-def test_rows_of_two_batches_are_looked_at():
-    one, two = rows_of(known()), rows_of(known())
+@pytest.mark.parametrize("vectors", [True, False])
+def test_rows_of_two_batches_are_looked_at(vectors):
+    one, two = (rows_of(items) if vectors else frame([View(r, {}, {"item": items}) for r in ROLES]) for items in (known(), known()))
     found = pairs.same(one, two, {}).positive.dense((12, 12))
     assert torch.equal(found > 0, (one.keys["item"][:, None] == two.keys["item"]) & (one.keys["view"][:, None] != two.keys["view"]))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda rows: pickle.loads(pickle.dumps(rows))], ids=["copy", "pickle"])
+def test_copies_of_rows_are_rows(copied):
+    rows = rows_of(known())
+    other = copied(rows)
+    assert set(other.keys) == {"item", "view", "label"} and torch.equal(other.keys["view"], rows.keys["view"])
+    given, wanted = (pairs.same(r, r, {}).positive.dense((12, 12)) for r in (other, rows))
+    assert torch.equal(given, wanted)
+
+
+def test_rows_made_while_a_model_is_traced_leave_nothing_behind():
+    with FakeTensorMode():
+        frame([View("global", {}, {"item": torch.arange(17)})] * 2)
+    rows = frame([View("global", {}, {"item": torch.arange(17)})] * 2)
+    assert type(rows.keys["view"]) is torch.Tensor and rows.keys["view"].sum() == 17
 
 
 @pytest.mark.parametrize("views", [("global",), ("local",), (0, 2), (1, 2), ("global", "local"), ("absent",)], ids=str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from counterpoint import losses, pairs
@@ -15,10 +16,10 @@ from counterpoint.encoders.stacking import frame
 from counterpoint.losses.rows import once, weights
 
 
-def rows_of(count, grad=True):
+def rows_of(count, grad=True, views=2):
     items = torch.randperm(50)[:count]
     mark_distinct(items)
-    made = frame([View("global", {}, {"item": items}), View("global", {}, {"item": items})])
+    made = frame([View("global", {}, {"item": items})] * views)
     return made.holding(torch.randn(len(made), 4, requires_grad=grad))
 
 
@@ -54,11 +55,20 @@ def test_weights_and_chance_are_those_of_pairs_that_are_looked_at():
             assert all(w.dtype in (dtype, torch.bool) for w in weights(scores, pairs.same(rows, rows, {})))
 
 
-def test_training_after_inference():
+def test_what_a_loss_gives_out_is_its_own():
     term = Contrast(use(pairs.same), use(losses.info_nce))
+    term({"z": rows_of(9)}, {}, Progress()).counted[:4] = False
+    assert term({"z": rows_of(9)}, {}, Progress()).counted.all()
+
+
+@pytest.mark.parametrize("views", [2, 3])
+@pytest.mark.parametrize("loss", [losses.info_nce, losses.cacr, losses.cosine_regression, losses.supervised], ids=lambda x: x.__name__)
+def test_training_after_inference(loss, views):
+    term = Contrast(use(pairs.same), use(loss))
+    count = 20 + 2 * views + len(loss.__name__)  # pairs that no other test has asked for
     with torch.inference_mode():
-        seen = term({"z": rows_of(11, grad=False)}, {}, Progress())
-    rows = rows_of(11)
-    loss = term({"z": rows}, {}, Progress())
-    loss.mean().backward()
-    assert torch.isfinite(rows.z.grad).all() and loss.chance == seen.chance
+        seen = term({"z": rows_of(count, False, views)}, {}, Progress())
+    rows = rows_of(count, True, views)
+    found = term({"z": rows}, {}, Progress())
+    found.mean().backward()
+    assert torch.isfinite(rows.z.grad).all() and found.chance == seen.chance
