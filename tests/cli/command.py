@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class Said:
 
 def command(*words: object) -> Said:
     """`counterpoint WORDS…`"""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    out, err, argv, environment = io.StringIO(), io.StringIO(), sys.argv, dict(os.environ)
     sys.argv = ["counterpoint", *map(str, words)]
     code = 0
     try:
@@ -29,4 +30,6 @@ def command(*words: object) -> Said:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     finally:
         sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)  # what the command sets for itself is not for the other tests
     return Said(code, out.getvalue(), err.getvalue())
