@@ -30,7 +30,7 @@ class Settings:
     precision: 32-true or bf16-mixed; auto is bf16 on a GPU, and for images and the like on a CPU, that computes in it.
     accelerator: auto, cpu, cuda or mps.
     devices: number of devices (processes), or auto for one here and all under torchrun or SLURM.
-    compile: compile the parts of the model with torch.compile; takes a minute at the start, and on a CPU gained a third with the default network.
+    compile: compile the parts of the model with torch.compile; takes a minute, and on a CPU gained a third with the default network.
     workers: threads that read and decode data which do not fit in memory.
     seed: of everything random.
     log_every: steps between two lines of metrics.jsonl.
