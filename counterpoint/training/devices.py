@@ -66,8 +66,8 @@ def _allocator() -> Any:
 def kept_memory(device: torch.device) -> Iterator[None]:
     """Inside, what a step on a processor frees is kept for the next one, up to 1 GiB; at the end it is given back.
 
-    By itself glibc's allocator gives large pieces back to the system again and again, and new pages must be waited for: 8 to 13 % of the
-    time (`python benchmarks/training.py`, CHANNELS=16,32). It keeps these bounds for the rest of the process.
+    By itself glibc's allocator gives large pieces back to the system again and again, and new pages must be waited for. It keeps
+    these bounds for the rest of the process.
     """
     library = _allocator() if device.type == "cpu" else None
     if library is not None:
