@@ -57,7 +57,7 @@ class Live:
             if self.task is None:
                 self.task = self.bar.add_task("training", total=run.now.steps, figures=figures)
             self.bar.update(self.task, completed=line["step"], figures=figures, description=f"epoch {line['epoch']}/{run.now.epochs}")
-        elif time.monotonic() - self.last > 15 or line["step"] == run.now.steps:
+        elif time.monotonic() - self.last > 15 or run.finished:
             self.last = time.monotonic()
             left = run.spent / line["step"] * (run.now.steps - line["step"])
             self.say(f"step {line['step']}/{run.now.steps}  {figures}  {left:.0f} s left")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from counterpoint.cli.live import Live
 
 PLAIN = {"loss": 3.4111, "chance": 6.23, "epoch": 0, "items_per_second": 12_300.0}
-RUN = SimpleNamespace(now=SimpleNamespace(steps=30, epochs=1), spent=2.0)
+RUN = SimpleNamespace(now=SimpleNamespace(steps=90, epochs=1), spent=2.0, finished=False)
 
 
 def test_a_line_without_a_look_shows_the_latest(capsys):
@@ -26,3 +26,10 @@ def test_a_line_without_a_look_shows_the_latest(capsys):
         same,
         "loss nan (chance 6.23)  12,300 items/s",
     ]
+
+
+def test_the_last_step_is_shown_whether_all_steps_were_taken_or_the_time_was_up(capsys):
+    live = Live()
+    for step in (10, 20, 30):
+        live.step(SimpleNamespace(now=RUN.now, spent=2.0, finished=step == 30), {"step": step, **PLAIN})
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["10/90", "30/90"]
